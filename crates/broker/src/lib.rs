@@ -1,0 +1,1 @@
+//! The Kafka-compatible broker: network, handlers, produce and fetch.

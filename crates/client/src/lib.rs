@@ -1,0 +1,1 @@
+//! A Kafka client for administration, forwarding and tests.

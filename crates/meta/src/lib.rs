@@ -1,0 +1,1 @@
+//! The metadata store trait, its backends, and the encoding of every record kept in it.

@@ -1,0 +1,1 @@
+//! Kafka's messages, generated from the facts of the pinned schema.

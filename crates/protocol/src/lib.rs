@@ -1,0 +1,1 @@
+//! Kafka wire primitives, framing, compression and record batches viewed in place.

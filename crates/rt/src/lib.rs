@@ -1,0 +1,1 @@
+//! Clock, entropy, disk, network, supervision, limits and metrics, passed in so that they can be simulated.

@@ -1,0 +1,1 @@
+//! Request context, authorisation, audit, quotas, accounting.

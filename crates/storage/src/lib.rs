@@ -1,0 +1,1 @@
+//! Partitions: offsets, producer state, segments, index, cache, reads, retention.

@@ -1,0 +1,1 @@
+//! Objects by name: create once, read ranges, delete, list.

@@ -1,0 +1,1 @@
+//! The simulated world: disk, network, clock, faults, and a history checker.

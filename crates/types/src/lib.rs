@@ -1,0 +1,1 @@
+//! Newtypes, time and error kinds that every other crate speaks.

@@ -1,0 +1,1 @@
+//! Pages and parts: view structs in, HTML out.

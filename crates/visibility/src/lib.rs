@@ -1,0 +1,1 @@
+//! Facts from the log, and the answers that rest on them.

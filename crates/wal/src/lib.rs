@@ -1,0 +1,1 @@
+//! The write-ahead log: frames, groups, the recycled ring, recovery.
