@@ -1,2 +1,42 @@
-//! The verbs of the project.
-fn main() {}
+//! The verbs of the project, the same for people and for CI.
+//!
+//! A verb is one module; each prints what it did and ends non-zero when it failed.
+
+mod paths;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The verbs of the project")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Everything CI runs, with a ledger of stages and one closing line of counts
+    Test(test::Options),
+    /// Rules of the code base that no compiler checks: layering, sizes, clocks, stray words
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Test(options) => test::run(&options),
+        Verb::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
