@@ -1,1 +1,2 @@
+//! The program `waybill`.
 fn main() {}
