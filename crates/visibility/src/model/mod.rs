@@ -1,0 +1,3 @@
+//! What facts are, and what follows from a set of them. No I/O, no clock, no chance.
+
+pub mod time;
