@@ -1,1 +1,3 @@
 //! The Kafka-compatible broker: network, handlers, produce and fetch.
+
+pub mod net;

@@ -1,0 +1,188 @@
+//! The reading half of a connection: frames in arrival order, started so that nothing overtakes.
+//!
+//! Produce and Fetch start as they arrive, before earlier ones are answered. Any other request starts once all before
+//! it is answered, and what follows it starts after its answer: a pipelined OffsetCommit then OffsetFetch must not
+//! read the old offset.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::{mpsc, watch};
+use waybill_rt::{Budget, SharedClock, Stream};
+
+use super::outbox::{self, Answered, Ended, Pending};
+
+/// Requests of one connection that may be under way at once.
+pub const MAX_IN_FLIGHT: usize = 64;
+
+/// What turns frames into responses.
+pub trait Service: Send + 'static {
+    /// Whether the request in this frame (header first, without length prefix) must run alone.
+    fn is_exclusive(&self, frame: &[u8]) -> bool;
+
+    /// Starts a request. When this resolves, the request holds its place: a later one can not overtake it.
+    fn start(&mut self, frame: BytesMut) -> impl Future<Output = Pending> + Send;
+}
+
+/// The limits of a connection.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest frame in bytes (`socket.request.max.bytes`).
+    pub max_frame: usize,
+    /// Bytes of frames held by all connections together.
+    pub frames: Budget,
+    /// How long a half-sent frame may take.
+    pub frame_timeout: Duration,
+    /// How long a connection may be idle (`connections.max.idle.ms`).
+    pub idle: Duration,
+}
+
+/// Serves a connection until either side ends it.
+///
+/// # Errors
+/// Why it ended, when not by the peer closing between frames.
+pub async fn serve(
+    stream: Stream,
+    service: impl Service,
+    limits: Limits,
+    clock: SharedClock,
+) -> Result<(), Ended> {
+    let (read, write) = tokio::io::split(stream.io);
+    let (sender, receiver) = mpsc::channel(MAX_IN_FLIGHT);
+    let (answered, seen) = watch::channel(Answered::default());
+    let writer = outbox::run(write, receiver, answered, Arc::clone(&clock));
+    let reader =
+        Reader { input: BufReader::with_capacity(16 << 10, read), limits, clock, seen, sender, sent: 0 };
+    tokio::pin!(writer);
+    let reading = reader.run(service);
+    tokio::pin!(reading);
+    tokio::select! {
+        biased;
+        ended = &mut writer => ended,
+        ended = &mut reading => {
+            ended?;
+            // The peer sends no more; what it asked is still answered.
+            writer.await
+        }
+    }
+}
+
+struct Reader<R> {
+    input: BufReader<R>,
+    limits: Limits,
+    clock: SharedClock,
+    seen: watch::Receiver<Answered>,
+    sender: mpsc::Sender<Pending>,
+    sent: u64,
+}
+
+impl<R: AsyncRead + Unpin + Send> Reader<R> {
+    async fn run(mut self, mut service: impl Service) -> Result<(), Ended> {
+        loop {
+            self.wait_while_muted().await;
+            let Some(length) = self.next_length().await? else { return Ok(()) };
+            let length = self.check_length(length)?;
+            let permit = self.limits.frames.take(length).await;
+            let frame = self.body(length).await?;
+            let exclusive = service.is_exclusive(&frame);
+            if exclusive || self.in_flight() >= MAX_IN_FLIGHT as u64 {
+                self.wait_for(if exclusive { self.sent } else { self.sent + 1 - MAX_IN_FLIGHT as u64 })
+                    .await?;
+            }
+            let pending = service.start(frame).await;
+            drop(permit);
+            if self.sender.send(pending).await.is_err() {
+                return Ok(());
+            }
+            self.sent += 1;
+            if exclusive {
+                self.wait_for(self.sent).await?;
+            }
+        }
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.sent - self.seen.borrow().count
+    }
+
+    /// Waits until `count` requests are answered.
+    async fn wait_for(&mut self, count: u64) -> Result<(), Ended> {
+        let gone = |_| Ended::Refused("the writer ended".to_owned());
+        self.seen.wait_for(|seen| seen.count >= count).await.map_err(gone)?;
+        Ok(())
+    }
+
+    async fn wait_while_muted(&mut self) {
+        loop {
+            let until = self.seen.borrow().muted_until;
+            let now = self.clock.monotonic();
+            if until <= now {
+                return;
+            }
+            self.clock.sleep(until - now).await;
+        }
+    }
+
+    /// The next frame's length; `None` when the peer closed between frames or the connection was idle too long.
+    async fn next_length(&mut self) -> Result<Option<i32>, Ended> {
+        let mut head = [0; 4];
+        let mut got = 0;
+        while got < head.len() {
+            let idle = self.clock.sleep(if got == 0 { self.limits.idle } else { self.limits.frame_timeout });
+            let rest = head.get_mut(got..).unwrap_or_default();
+            tokio::select! {
+                biased;
+                read = self.input.read(rest) => match read? {
+                    0 if got == 0 => return Ok(None),
+                    0 => return Err(Ended::Refused("the peer closed within a frame".to_owned())),
+                    count => got += count,
+                },
+                () = idle => {
+                    if got > 0 {
+                        return Err(Ended::Refused("a frame was not sent whole in time".to_owned()));
+                    }
+                    if self.in_flight() == 0 {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        Ok(Some(i32::from_be_bytes(head)))
+    }
+
+    fn check_length(&self, length: i32) -> Result<usize, Ended> {
+        let max = self.limits.max_frame;
+        usize::try_from(length).ok().filter(|length| (8..=max).contains(length)).ok_or_else(|| {
+            Ended::Refused(format!(
+                "a frame of {length} bytes: frames have 8 to {max} (socket.request.max.bytes)"
+            ))
+        })
+    }
+
+    async fn body(&mut self, length: usize) -> Result<BytesMut, Ended> {
+        let mut frame = BytesMut::with_capacity(length);
+        let timeout = self.clock.sleep(self.limits.frame_timeout);
+        tokio::pin!(timeout);
+        while frame.len() < length {
+            let wanted = (length - frame.len()) as u64;
+            let mut limited = (&mut self.input).take(wanted);
+            tokio::select! {
+                biased;
+                read = limited.read_buf(&mut frame) => {
+                    if read? == 0 {
+                        return Err(Ended::Refused("the peer closed within a frame".to_owned()));
+                    }
+                }
+                () = &mut timeout => {
+                    return Err(Ended::Refused("a frame was not sent whole in time".to_owned()));
+                }
+            }
+        }
+        Ok(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests;
