@@ -1,0 +1,96 @@
+//! Zstandard with bounded memory.
+//!
+//! A decoder that streams needs the frame's window, which a frame may declare as large as 128 MiB (Java's level 22
+//! does, even around few bytes). Frames with windows up to 8 MiB (all levels up to 19) are streamed; those with larger
+//! ones are decoded at once into a buffer no larger than the caller's limit, which needs no window.
+
+use super::CompressionError;
+use super::reader::Streamed;
+
+const CODEC: &str = "zstd";
+/// Largest window that is streamed: 2^23 bytes.
+const WINDOW_LOG: u32 = 23;
+
+pub(super) enum ZstdReader<'a> {
+    Stream(Box<Streamed<zstd::stream::read::Decoder<'static, &'a [u8]>>>),
+    Whole { bytes: Vec<u8>, given: bool },
+}
+
+impl<'a> ZstdReader<'a> {
+    pub(super) fn new(input: &'a [u8], limit: usize) -> Result<Self, CompressionError> {
+        if input.is_empty() {
+            return Err(CompressionError::Truncated { codec: CODEC });
+        }
+        if window_of(input).is_some_and(|window| window > 1 << WINDOW_LOG) {
+            return whole(input, limit);
+        }
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(CompressionError::codec)?;
+        decoder.window_log_max(WINDOW_LOG).map_err(CompressionError::codec)?;
+        Ok(Self::Stream(Box::new(Streamed::new(decoder))))
+    }
+
+    pub(super) fn chunk(&self) -> &[u8] {
+        match self {
+            Self::Stream(streamed) => streamed.chunk(),
+            Self::Whole { given: false, .. } => &[],
+            Self::Whole { bytes, given: true } => bytes,
+        }
+    }
+
+    pub(super) fn advance(&mut self) -> Result<usize, CompressionError> {
+        match self {
+            Self::Stream(streamed) => streamed.advance(CODEC),
+            Self::Whole { bytes, given } => {
+                if *given {
+                    *bytes = Vec::new();
+                }
+                *given = true;
+                Ok(bytes.len())
+            }
+        }
+    }
+}
+
+/// Decodes at once. The buffer holds what the frame declares, or grows to the limit where it declares nothing.
+fn whole(input: &[u8], limit: usize) -> Result<ZstdReader<'_>, CompressionError> {
+    let declared = zstd::zstd_safe::get_frame_content_size(input).ok().flatten();
+    let declared = declared.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+    if declared.is_some_and(|size| size > limit) {
+        return Err(CompressionError::TooLarge { limit });
+    }
+    // A second frame may follow the first, so the declared size is no more than a first guess.
+    let mut capacity = declared.unwrap_or_else(|| input.len().saturating_mul(8)).clamp(1024, limit.max(1024));
+    loop {
+        match zstd::bulk::decompress(input, capacity) {
+            Ok(bytes) if bytes.len() > limit => return Err(CompressionError::TooLarge { limit }),
+            Ok(bytes) => return Ok(ZstdReader::Whole { bytes, given: false }),
+            // The library tells "no room" from other faults only by its text.
+            Err(error) if error.to_string().contains("too small") => {
+                if capacity >= limit {
+                    return Err(CompressionError::TooLarge { limit });
+                }
+                capacity = capacity.saturating_mul(4).min(limit);
+            }
+            Err(error) => return Err(CompressionError::codec(error)),
+        }
+    }
+}
+
+/// The window in bytes that the first frame asks for (RFC 8878, 3.1.1.1), `None` when it is not a plain frame.
+fn window_of(input: &[u8]) -> Option<u64> {
+    let rest = input.strip_prefix(&0xfd2f_b528u32.to_le_bytes())?;
+    let (&descriptor, rest) = rest.split_first()?;
+    if descriptor & 0x20 != 0 {
+        // A single segment: the window is the content.
+        return zstd::zstd_safe::get_frame_content_size(input).ok().flatten();
+    }
+    let window = *rest.first()?;
+    let base = 1u64 << (10 + u32::from(window >> 3));
+    Some(base + base / 8 * u64::from(window & 7))
+}
+
+/// Compresses `plain` at `level`, 3 unless told.
+pub(super) fn compress(plain: &[u8], level: Option<i32>) -> Result<Vec<u8>, CompressionError> {
+    zstd::bulk::compress(plain, level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL))
+        .map_err(CompressionError::codec)
+}
