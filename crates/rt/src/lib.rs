@@ -5,11 +5,13 @@
 //! - [`disk`]: files and directories; [`disk_real`] is the operating system's.
 //! - [`net`]: listening and connecting; [`net_real`] is TCP.
 //! - [`tasks`]: the supervisor under which every background task runs.
+//! - [`blocking`]: where calls that wait for the disk run.
 //! - [`budget`]: byte budgets, the bounds on everything that a client can make us hold.
 //! - [`metrics`]: the registry that is handed around.
 //!
 //! Invariant: no other crate reads a clock, draws random bytes, opens files or sockets by itself.
 
+pub mod blocking;
 pub mod budget;
 pub mod clock;
 pub mod disk;
@@ -20,6 +22,7 @@ pub mod net;
 pub mod net_real;
 pub mod tasks;
 
+pub use blocking::{Running, Stopped};
 pub use budget::{Budget, BudgetPermit};
 pub use clock::{Clock, RealClock, SharedClock, VirtualClock};
 pub use disk::{Disk, DiskFile, OpenMode, SharedDisk};

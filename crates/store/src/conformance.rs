@@ -1,0 +1,82 @@
+//! What every object store must do, run on each of them.
+
+use bytes::Bytes;
+use waybill_rt::{RealDisk, Running};
+
+use crate::{DiskStore, MemoryStore, ObjectStore, StoreError};
+
+fn parts(texts: &[&'static str]) -> Vec<Bytes> {
+    texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
+}
+
+async fn conforms(store: &dyn ObjectStore) {
+    let name = "seg/3f/00000000000000000017";
+    assert!(matches!(store.get(name, 0..1).await, Err(StoreError::NotFound(_))));
+    assert!(matches!(store.len(name).await, Err(StoreError::NotFound(_))));
+    assert!(store.list("seg/").await.unwrap().is_empty());
+    store.delete(name).await.unwrap();
+
+    store.put(name, parts(&["hello", "", " world"])).await.unwrap();
+    assert_eq!(store.len(name).await.unwrap(), 11);
+    assert_eq!(store.get(name, 0..11).await.unwrap(), "hello world");
+    assert_eq!(store.get(name, 4..7).await.unwrap(), "o w");
+    // A range that ends behind the object is shorter; one that starts there is empty.
+    assert_eq!(store.get(name, 9..1 << 40).await.unwrap(), "ld");
+    assert_eq!(store.get(name, 20..30).await.unwrap(), "");
+
+    // Create only if absent: the bytes never change.
+    assert!(matches!(store.put(name, parts(&["other"])).await, Err(StoreError::Exists(_))));
+    assert_eq!(store.get(name, 0..11).await.unwrap(), "hello world");
+
+    store.put("seg/40/00000000000000000018", parts(&[])).await.unwrap();
+    store.put("control/probe", parts(&["x"])).await.unwrap();
+    let mut names = store.list("seg/").await.unwrap();
+    names.sort();
+    assert_eq!(names, [name, "seg/40/00000000000000000018"]);
+    assert_eq!(store.list("seg/3").await.unwrap(), [name]);
+    assert_eq!(store.list("").await.unwrap().len(), 3);
+
+    store.delete(name).await.unwrap();
+    store.delete(name).await.unwrap();
+    assert!(matches!(store.get(name, 0..1).await, Err(StoreError::NotFound(_))));
+    assert_eq!(store.list("seg/").await.unwrap(), ["seg/40/00000000000000000018"]);
+    // A name is free again once its object is deleted.
+    store.put(name, parts(&["again"])).await.unwrap();
+    assert_eq!(store.get(name, 0..9).await.unwrap(), "again");
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    conforms(&MemoryStore::default()).await;
+}
+
+#[tokio::test]
+async fn a_folder_conforms() {
+    for running in [Running::Inline, Running::Blocking] {
+        let folder = tempfile::tempdir().unwrap();
+        conforms(&DiskStore::open(RealDisk::shared(), folder.path(), running).unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn racing_puts_of_one_name_have_one_winner() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(RealDisk::shared(), folder.path(), Running::Blocking).unwrap();
+    let puts = (0..8).map(|_| store.put("seg/00/1", parts(&["mine"])));
+    let won = futures::future::join_all(puts).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(won, 1);
+    assert_eq!(std::fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn unfinished_writes_are_removed_and_bad_names_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tmp")).unwrap();
+    std::fs::write(folder.path().join("tmp/0"), b"torn").unwrap();
+    let store = DiskStore::open(RealDisk::shared(), folder.path(), Running::Inline).unwrap();
+    assert!(store.list("").await.unwrap().is_empty());
+    for name in ["", "/etc/passwd", "seg/../../x", "seg//x", "a b", "tmp/0", "."] {
+        assert!(matches!(store.put(name, Vec::new()).await, Err(StoreError::Io { .. })), "{name:?}");
+    }
+    assert!(!folder.path().join("tmp/0").exists());
+}

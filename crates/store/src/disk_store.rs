@@ -1,0 +1,241 @@
+//! Objects as files below a folder.
+//!
+//! An object is written under another name in `tmp/`, synced, renamed to its own, and the folder synced: what is
+//! there under its own name is whole and durable. What an interrupted write leaves in `tmp/` is removed at start.
+//! The caller holds the lock on the folder: no other process creates objects in it.
+
+use std::collections::HashSet;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use waybill_rt::{DiskFile, OpenMode, Running, SharedDisk};
+
+use crate::api::{ObjectStore, StoreError};
+use crate::handles::Handles;
+
+/// Files of objects kept open for reading.
+const OPEN_FILES: usize = 128;
+/// The deepest folder an object's name may lead into.
+const MAX_DEPTH: usize = 8;
+
+/// Objects below a folder.
+#[derive(Clone)]
+pub struct DiskStore {
+    shared: Arc<Shared>,
+    running: Running,
+}
+
+struct Shared {
+    disk: SharedDisk,
+    root: PathBuf,
+    unfinished: AtomicU64,
+    /// Folders known to be there and durable; held while a name is taken, so that only one writer takes it.
+    folders: Mutex<HashSet<PathBuf>>,
+    handles: Mutex<Handles>,
+}
+
+impl std::fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskStore").field("root", &self.shared.root).finish_non_exhaustive()
+    }
+}
+
+impl DiskStore {
+    /// Opens the store below `root`, which is made when it is not there, and removes unfinished writes.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn open(disk: SharedDisk, root: &Path, running: Running) -> io::Result<Self> {
+        let folder = root.join("tmp");
+        disk.create_dir_all(&folder)?;
+        for stale in disk.list(&folder)? {
+            disk.remove_file(&stale)?;
+        }
+        let shared = Shared {
+            disk,
+            root: root.to_owned(),
+            unfinished: AtomicU64::new(0),
+            folders: Mutex::new(HashSet::new()),
+            handles: Mutex::new(Handles::new(OPEN_FILES)),
+        };
+        Ok(Self { shared: Arc::new(shared), running })
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Shared, &str) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
+        let task = self.running.run(move || work(&shared, &name).map_err(|error| name_error(&name, error)));
+        async move {
+            task.await.unwrap_or_else(|stopped| {
+                Err(StoreError::Io { name: "".into(), error: Arc::new(io::Error::other(stopped)) })
+            })
+        }
+        .boxed()
+    }
+}
+
+fn name_error(name: &str, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::Exists(name.into()),
+        io::ErrorKind::NotFound => StoreError::NotFound(name.into()),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace(name.into()),
+        _ => StoreError::Io { name: name.into(), error: Arc::new(error) },
+    }
+}
+
+/// Whether a name is segments of `[0-9a-zA-Z._-]` joined by `/`, none of them `.` or `..`.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    name.split('/').count() <= MAX_DEPTH
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain))
+}
+
+impl Shared {
+    fn path(&self, name: &str) -> io::Result<PathBuf> {
+        if !is_name(name) || name.starts_with("tmp/") {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an object name"));
+        }
+        Ok(self.root.join(name))
+    }
+
+    fn put(&self, name: &str, parts: &[Bytes]) -> io::Result<()> {
+        let path = self.path(name)?;
+        if self.disk.exists(&path)? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
+        let unfinished = self.root.join("tmp").join(number.to_string());
+        let result = self.write(&unfinished, parts).and_then(|()| self.finish(&unfinished, &path));
+        if result.is_err() {
+            // Best effort: what stays is removed at the next start.
+            let _ = self.disk.remove_file(&unfinished);
+        }
+        result
+    }
+
+    fn write(&self, path: &Path, parts: &[Bytes]) -> io::Result<()> {
+        let file = self.disk.open(path, OpenMode::CreateNew)?;
+        let slices: Vec<io::IoSlice<'_>> = parts.iter().map(|part| io::IoSlice::new(part)).collect();
+        file.write_all_at(&slices, 0)?;
+        file.sync_data()
+    }
+
+    fn finish(&self, unfinished: &Path, path: &Path) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(&self.root);
+        let mut folders = self.folders.lock();
+        if !folders.contains(folder) {
+            self.make_folder(folder)?;
+            folders.insert(folder.to_owned());
+        }
+        if self.disk.exists(path)? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.disk.rename(unfinished, path)?;
+        drop(folders);
+        self.disk.sync_dir(folder)
+    }
+
+    /// Makes a folder and every name on the way to it durable.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if self.disk.exists(folder)? {
+            // An earlier process may have made it and lost power before its name was durable; syncing is cheap.
+            tracing::trace!(?folder, "folder is there");
+        } else {
+            self.disk.create_dir_all(folder)?;
+        }
+        let mut parent = folder.parent();
+        while let Some(path) = parent.filter(|path| path.starts_with(&self.root)) {
+            self.disk.sync_dir(path)?;
+            parent = path.parent();
+        }
+        Ok(())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        if let Some(file) = self.handles.lock().get(name) {
+            return Ok(file);
+        }
+        let file = self.disk.open(&self.path(name)?, OpenMode::Read)?;
+        self.handles.lock().insert(name, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn get(&self, name: &str, range: Range<u64>) -> io::Result<Bytes> {
+        let file = self.open(name)?;
+        let end = range.end.min(file.len()?);
+        let length = usize::try_from(end.saturating_sub(range.start)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, range.start)?;
+        Ok(Bytes::from(bytes))
+    }
+
+    fn delete(&self, name: &str) -> io::Result<()> {
+        self.handles.lock().remove(name);
+        match self.disk.remove_file(&self.path(name)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let folder = prefix.rsplit_once('/').map_or(self.root.clone(), |(folder, _)| self.root.join(folder));
+        let mut names = Vec::new();
+        self.walk(&folder, 0, &mut names)?;
+        names.retain(|name| name.starts_with(prefix) && !name.starts_with("tmp/"));
+        Ok(names)
+    }
+
+    fn walk(&self, folder: &Path, depth: usize, names: &mut Vec<String>) -> io::Result<()> {
+        let entries = match self.disk.list(folder) {
+            Ok(entries) => entries,
+            Err(error) if depth == 0 && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for path in entries {
+            let Ok(name) = path.strip_prefix(&self.root) else { continue };
+            let Some(name) = name.to_str().filter(|name| is_name(name)) else { continue };
+            match self.walk(&path, depth + 1, names) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => names.push(name.to_owned()),
+                // Removed since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ObjectStore for DiskStore {
+    fn put(&self, name: &str, parts: Vec<Bytes>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run(name, move |shared, name| shared.put(name, &parts))
+    }
+
+    fn get(&self, name: &str, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>> {
+        self.run(name, move |shared, name| shared.get(name, range))
+    }
+
+    fn len(&self, name: &str) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.run(name, |shared, name| shared.open(name)?.len())
+    }
+
+    fn delete(&self, name: &str) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run(name, Shared::delete)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        self.run(prefix, Shared::list)
+    }
+}
