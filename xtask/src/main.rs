@@ -2,6 +2,8 @@
 //!
 //! A verb is one module; each prints what it did and ends non-zero when it failed.
 
+mod r#gen;
+mod import_schema;
 mod paths;
 mod run;
 mod test;
@@ -24,12 +26,18 @@ enum Verb {
     Test(test::Options),
     /// Rules of the code base that no compiler checks: layering, sizes, clocks, stray words
     Tidy,
+    /// Rewrite the schema facts from the message definitions inside Kafka's jars
+    ImportSchema(import_schema::Args),
+    /// Generate the Kafka messages from the schema facts
+    Gen(r#gen::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Test(options) => test::run(&options),
         Verb::Tidy => tidy::run(),
+        Verb::ImportSchema(args) => import_schema::run(&args).map(|()| true),
+        Verb::Gen(args) => r#gen::run(&args),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

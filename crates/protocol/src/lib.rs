@@ -1,5 +1,6 @@
 //! Kafka wire primitives, framing, compression and record batches viewed in place.
 //!
+//! - [`wire`]: reading and writing the primitives of messages; the trait of generated messages.
 //! - [`batch`]: record batches of magic 2: view, validation, building.
 //! - [`compression`]: the four codecs, with every output bounded.
 //! - [`framing`]: length-delimited frames, and cutting them up without copying.
@@ -7,3 +8,6 @@
 pub mod batch;
 pub mod compression;
 pub mod framing;
+pub mod wire;
+
+pub use wire::Uuid;
