@@ -50,6 +50,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Bytes that can still be written below `path`.
     fn free_space(&self, path: &Path) -> io::Result<u64>;
 
+    /// The kind of network file system that `path` is on, where a lock does not fence; `None` on a local one.
+    fn network_file_system(&self, path: &Path) -> io::Result<Option<&'static str>> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// The unit of an atomic write and of [`OpenMode::Direct`], in bytes: at least 4,096.
     fn block_size(&self) -> usize {
         4096

@@ -85,6 +85,39 @@ impl Disk for RealDisk {
         }
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+
+    #[cfg(target_os = "linux")]
+    fn network_file_system(&self, path: &Path) -> io::Result<Option<&'static str>> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: statfs is plain data, for which all zeros is a value.
+        let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the path ends in NUL and `stat` outlives the call.
+        if unsafe { libc::statfs(path.as_ptr(), &raw mut stat) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(network_kind(stat.f_type as u32))
+    }
+}
+
+/// Names the file systems of Linux (`statfs`) that other machines write too.
+#[cfg(target_os = "linux")]
+fn network_kind(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x6969 => "NFS",
+        0xff53_4d42 => "CIFS",
+        0xfe53_4d42 => "SMB2",
+        0x517b => "SMB",
+        0x6573_5546 => "FUSE",
+        0x00c3_6400 => "Ceph",
+        0x0102_1997 => "9P",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x7375_7245 => "Coda",
+        0x0bd0_0bd0 => "Lustre",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        0x564c => "NCP",
+        _ => return None,
+    })
 }
 
 #[derive(Debug)]

@@ -100,16 +100,17 @@ pub trait WalSink: Send + Sync + 'static {
 /// Order is the caller's: frames become durable, and are reported to the sink, in the order of the calls to
 /// [`Wal::append`]. Assigning offsets and calling `append` must be one step per partition.
 pub trait Wal: Send + Sync + 'static {
-    /// Waits for room for `bytes` of records. Here, before offsets are assigned, producers are slowed.
+    /// Waits for room for `bytes` of records, of one batch or of several. Here, before offsets are assigned, producers
+    /// are slowed; each single batch must be checked against [`Wal::max_frame`] before that.
     ///
     /// # Errors
-    /// When the WAL is poisoned, closed, out of space, or `bytes` is larger than it can ever take.
+    /// When the WAL is poisoned, closed or out of space.
     fn reserve(&self, bytes: usize) -> BoxFuture<'_, Result<WalPermit, WalError>>;
 
     /// Hands frames over. Returns at once; the sink hears when they are durable.
     ///
     /// # Errors
-    /// When the WAL is poisoned or closed: then no frame was taken.
+    /// When the WAL is poisoned or closed, or a frame is larger than [`Wal::max_frame`]: then no frame was taken.
     fn append(&self, frames: Vec<Frame>, permit: WalPermit) -> Result<(), WalError>;
 
     /// Reads back the `length` record bytes of a durable frame at `position`.
@@ -117,6 +118,9 @@ pub trait Wal: Send + Sync + 'static {
     /// # Errors
     /// When they are trimmed, damaged, or the disk fails.
     fn read(&self, position: WalPosition, length: usize) -> BoxFuture<'_, Result<Bytes, WalError>>;
+
+    /// The largest `records` of one frame, in bytes.
+    fn max_frame(&self) -> usize;
 
     /// Everything below this position is durable.
     fn durable_end(&self) -> WalPosition;
@@ -128,7 +132,8 @@ pub trait Wal: Send + Sync + 'static {
     /// Asks that what is durable now becomes flushable soon (at a clean stop, or when memory is short).
     fn roll(&self);
 
-    /// Gives back everything below `position`. Only after the metadata commit that puts the trim there is durable.
+    /// Gives back everything below `position`, a value that [`Wal::flushable_end`] had. Only after the metadata commit
+    /// that puts the trim there is durable.
     fn trim(&self, position: WalPosition);
 
     /// Writes out what is queued and stops. Frames appended before are reported durable or the WAL is poisoned.

@@ -57,6 +57,26 @@ pub struct FrameHeader {
     pub coordinator_epoch: CoordinatorEpoch,
 }
 
+impl FrameHeader {
+    /// The facts about an empty batch of a producer that is not idempotent, to be filled in.
+    #[must_use]
+    pub fn plain(partition: TopicPartition) -> Self {
+        Self {
+            partition,
+            leader_epoch: LeaderEpoch(0),
+            base_offset: Offset::ZERO,
+            last_offset: Offset::ZERO,
+            max_timestamp: TimestampMs::NONE,
+            append_time: TimestampMs::NONE,
+            producer_id: ProducerId::NONE,
+            producer_epoch: ProducerEpoch::NONE,
+            base_sequence: Sequence::NONE,
+            flags: FrameFlags::default(),
+            coordinator_epoch: CoordinatorEpoch(-1),
+        }
+    }
+}
+
 /// A batch on its way into the WAL.
 #[derive(Debug, Clone)]
 pub struct Frame {

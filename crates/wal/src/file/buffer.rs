@@ -1,0 +1,43 @@
+//! A buffer whose bytes start on a block boundary, as writing around the page cache asks, used again and again.
+
+/// Capacity that is kept between groups; a larger group gives its buffer back.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// Reusable, aligned bytes.
+#[derive(Debug)]
+pub(crate) struct AlignedBuf {
+    raw: Vec<u8>,
+    align: usize,
+}
+
+impl AlignedBuf {
+    pub(crate) fn new(align: usize) -> Self {
+        Self { raw: Vec::new(), align }
+    }
+
+    /// The first `length` bytes, whatever they held before.
+    pub(crate) fn bytes(&mut self, length: usize) -> &mut [u8] {
+        let need = length + self.align;
+        if self.raw.len() < need || (self.raw.len() > KEPT_BYTES && need <= KEPT_BYTES) {
+            // A fresh zeroed allocation: nothing to copy, and pages appear when they are touched.
+            self.raw = vec![0; need.next_power_of_two()];
+        }
+        let start = self.raw.as_ptr().align_offset(self.align);
+        self.raw.get_mut(start..start + length).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_aligned_and_large_buffers_are_given_back() {
+        let mut buffer = AlignedBuf::new(4096);
+        for length in [1, 4096, 100_000, 20 << 20, 10] {
+            let bytes = buffer.bytes(length);
+            assert_eq!((bytes.len(), bytes.as_ptr() as usize % 4096), (length, 0));
+        }
+        assert!(buffer.raw.len() <= KEPT_BYTES);
+    }
+}
