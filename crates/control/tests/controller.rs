@@ -83,10 +83,10 @@ async fn topics_survive_a_restart_and_ids_are_never_reused() {
     let again = world.open().await;
     let topic = Arc::clone(again.image().topic("orders").unwrap());
     assert_eq!((topic.id, topic.partitions, topic.settings.retention_ms), (first, 5, None));
-    assert_eq!(again.delete_topics(vec![first, TopicId([9; 16])]).await.unwrap(), [
-        Ok(()),
-        Err(TopicFault::UnknownId)
-    ]);
+    assert_eq!(
+        again.delete_topics(vec![first, TopicId([9; 16])]).await.unwrap(),
+        [Ok(()), Err(TopicFault::UnknownId)]
+    );
     assert!(again.image().topic("orders").is_none());
     let made = again.create_topics(vec![new("orders", 1)], false).await.unwrap();
     assert_ne!(made[0].as_ref().unwrap().id, first);
