@@ -6,6 +6,7 @@ mod fields;
 mod java;
 mod public_crate;
 #[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "shared with the hostile tests")]
 mod support;
 
 use bytes::Bytes;

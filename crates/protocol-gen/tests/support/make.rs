@@ -34,13 +34,21 @@ enum Value {
 pub(crate) struct Maker<'a> {
     message: &'a Message,
     version: i16,
-    /// Whether unknown tagged fields may be added.
-    pub(crate) unknown_tags: bool,
+    /// Everything as small as can be, but arrays at this depth of arrays with [`CROWD`] elements.
+    crowded: Option<usize>,
 }
+
+/// Elements of a crowded array.
+const CROWD: usize = 300;
 
 impl<'a> Maker<'a> {
     pub(crate) fn new(message: &'a Message, version: i16) -> Self {
-        Self { message, version, unknown_tags: true }
+        Self { message, version, crowded: None }
+    }
+
+    /// Makes messages that take much memory for their bytes: many of the smallest elements, `depth` arrays down.
+    pub(crate) fn crowded(message: &'a Message, version: i16, depth: usize) -> Self {
+        Self { message, version, crowded: Some(depth) }
     }
 
     /// The canonical bytes of a random message: tagged fields in order, none of them at its default.
@@ -74,6 +82,9 @@ impl<'a> Maker<'a> {
         if field.tagged.contains(self.version) && random.one_in(2) {
             return self.default_of(field);
         }
+        if let Some(level) = self.crowded {
+            return self.small_value(field, &field.ty, random, depth, level);
+        }
         if field.nullable.contains(self.version) && random.one_in(4) {
             return Value::Null;
         }
@@ -103,6 +114,27 @@ impl<'a> Maker<'a> {
             }
             Type::Struct(name) => self.random_struct(self.fields_of(field, name), random, depth + 1),
             fixed => Value::Fixed((0..width(fixed)).map(|_| random.next() as u8).collect()),
+        }
+    }
+
+    fn small_value(
+        &self,
+        field: &'a Field,
+        ty: &Type,
+        random: &mut Random,
+        depth: usize,
+        level: usize,
+    ) -> Value {
+        match ty {
+            Type::String | Type::Bytes | Type::Records => Value::Sized(Vec::new()),
+            Type::Array(element) => {
+                let count = [1, CROWD, 0][(depth >= level) as usize + (depth > level) as usize];
+                let element = |r: &mut Random| self.small_value(field, element, r, depth + 1, level);
+                Value::Array((0..count).map(|_| element(random)).collect())
+            }
+            Type::Struct(name) => self.random_struct(self.fields_of(field, name), random, depth),
+            Type::Bool => Value::Fixed(vec![1]),
+            fixed => Value::Fixed(vec![7; width(fixed)]),
         }
     }
 
@@ -148,7 +180,7 @@ impl<'a> Maker<'a> {
         if !self.message.flexible.contains(self.version) {
             return;
         }
-        if self.unknown_tags && random.one_in(10) {
+        if self.crowded.is_none() && random.one_in(10) {
             tagged.push((50 + random.below(300) as u32, vec![1, 2, 3]));
         }
         tagged.sort();

@@ -109,6 +109,7 @@ impl TopicPartitions {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { topic_id, partitions, assignment_epochs, unknown_tagged_fields })
     }
 

@@ -81,6 +81,7 @@ impl ConsumerGroupMemberMetadataValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             instance_id,
             rack_id,

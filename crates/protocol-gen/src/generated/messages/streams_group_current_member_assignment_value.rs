@@ -155,6 +155,7 @@ impl TaskIds {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { subtopology_id, partitions, assignment_epochs, unknown_tagged_fields })
     }
 

@@ -78,6 +78,7 @@ impl StreamsGroupMetadataValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             epoch,
             metadata_hash,
