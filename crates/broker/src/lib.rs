@@ -1,4 +1,3 @@
 //! The Kafka-compatible broker: network, handlers, produce and fetch.
 
-pub mod groups;
 pub mod net;

@@ -127,6 +127,14 @@ pub fn object(id: ObjectId) -> Bytes {
     key(OBJECT, &[&id.get().to_be_bytes()])
 }
 
+/// The object that a key of [`object`] names.
+#[must_use]
+pub fn parse_object(key: &[u8]) -> Option<ObjectId> {
+    let (kind, rest) = key.split_first()?;
+    let id = u64::from_be_bytes(rest.try_into().ok()?);
+    (*kind == OBJECT).then_some(ObjectId(id))
+}
+
 /// Every object.
 #[must_use]
 pub fn objects() -> Range<Bytes> {
@@ -198,6 +206,7 @@ mod tests {
         ) {
             let of = TopicPartition::new(TopicId(topic), PartitionId(partition));
             prop_assert_eq!(parse_partition(&super::partition(of)), Some(of));
+            prop_assert_eq!(parse_object(&object(ObjectId(one as u64))), Some(ObjectId(one as u64)));
             prop_assert_eq!(parse_index(&index(of, Offset(one))), Some((of, Offset(one))));
             prop_assert_eq!(index(of, Offset(one)).cmp(&index(of, Offset(two))), one.cmp(&two));
         }

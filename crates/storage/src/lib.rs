@@ -1,1 +1,70 @@
-//! Partitions: offsets, producer state, segments, index, cache, reads, retention.
+//! The log engine: everything between a validated batch and the bytes that consumers get.
+//!
+//! The way of a record: [`append`] (producer check, offset, WAL) → [`shared`] (durable: acks and readers hear) →
+//! [`flush`] (a merged segment and one commit) → [`read`] (from memory, or through the index from segments) →
+//! [`change`] (retention, DeleteRecords, topic deletion) → [`sweep`] (objects go).
+//!
+//! Pure, without I/O: [`producers`], [`epochs`], [`transactions`], [`plan`], [`retention`], [`segment`] (layout),
+//! [`tail`], [`index`], [`committed`].
+//!
+//! Thin: [`engine`] (open, close, partitions), [`recover`] (start), [`ledger`] (who may commit), [`blocks`] (pieces of
+//! segments in memory), [`log_cache`] (order of the WAL and what leaves memory), [`driver`] (kinds of WAL).
+//!
+//! Invariants: nothing is acked, shown or answered before it is durable. The metadata store is not on the way of an
+//! append. A batch's bytes are never changed once it has its offset.
+
+mod ack;
+mod append;
+mod blocks;
+mod change;
+mod committed;
+mod driver;
+mod engine;
+mod epochs;
+mod error;
+mod file_driver;
+mod flush;
+mod index;
+mod ledger;
+mod log_cache;
+mod lookup;
+mod metrics;
+mod options;
+mod partition;
+mod plan;
+mod producers;
+mod read;
+mod recover;
+mod retention;
+mod segment;
+mod services;
+mod shared;
+mod sweep;
+mod tail;
+mod transactions;
+mod watch;
+
+pub use ack::{Ack, AckError};
+pub use append::{AppendInfo, AppendItem, Appended};
+pub use driver::{RecoveredWal, WalDriver, WalOpenError, WalRegistration};
+pub use engine::{CloseError, LogEngine};
+pub use epochs::Epochs;
+pub use error::{AppendError, DeleteError, OpenError, ReadError};
+pub use file_driver::FileWalDriver;
+pub use lookup::TimestampOffset;
+pub use options::{EngineDeps, EngineOptions, Sabotage};
+pub use partition::Partition;
+pub use producers::{AppendOrigin, BATCHES_KEPT, BatchFacts, Marker, ProducerFault, ProducerStates, Verdict};
+pub use read::{ReadBound, ReadOutcome, ReadRequest};
+pub use retention::{Retention, RetentionClock};
+pub use segment::{
+    Directory, DirectoryEntry, SegmentFault, TRAILER_LEN, object_name, parse_directory, parse_object_name,
+    parse_trailer,
+};
+pub use transactions::AbortedTransaction;
+pub use watch::Waiter;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

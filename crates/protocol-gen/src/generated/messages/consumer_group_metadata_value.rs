@@ -30,7 +30,6 @@ impl ConsumerGroupMetadataValue {
             }
             r.end_tag(scope)?;
         }
-        unknown_tagged_fields.settle();
         Ok(Self { epoch, metadata_hash, unknown_tagged_fields })
     }
 

@@ -30,7 +30,6 @@ impl ConsumerGroupTargetAssignmentMetadataValue {
             }
             r.end_tag(scope)?;
         }
-        unknown_tagged_fields.settle();
         Ok(Self { assignment_epoch, assignment_timestamp, unknown_tagged_fields })
     }
 

@@ -107,7 +107,6 @@ impl CreatableTopicResult {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self {
             name,

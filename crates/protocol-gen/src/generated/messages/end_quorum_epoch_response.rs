@@ -43,7 +43,6 @@ impl EndQuorumEpochResponse {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self { error_code, topics, node_endpoints, unknown_tagged_fields })
     }

@@ -99,7 +99,6 @@ impl FetchRequest {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self {
             cluster_id,
@@ -310,7 +309,6 @@ impl FetchPartition {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self {
             partition,

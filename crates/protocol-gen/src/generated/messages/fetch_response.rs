@@ -50,7 +50,6 @@ impl FetchResponse {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self {
             throttle_time_ms,
@@ -220,7 +219,6 @@ impl PartitionData {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self {
             partition_index,

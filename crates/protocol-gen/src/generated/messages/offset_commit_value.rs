@@ -60,7 +60,6 @@ impl OffsetCommitValue {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self {
             offset,

@@ -44,7 +44,6 @@ impl ProduceResponse {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self { responses, throttle_time_ms, node_endpoints, unknown_tagged_fields })
     }
@@ -190,7 +189,6 @@ impl PartitionProduceResponse {
                 }
                 r.end_tag(scope)?;
             }
-            unknown_tagged_fields.settle();
         }
         Ok(Self {
             index,

@@ -55,7 +55,6 @@ impl ShareUpdateValue {
             }
             r.end_tag(scope)?;
         }
-        unknown_tagged_fields.settle();
         Ok(Self {
             snapshot_epoch,
             leader_epoch,

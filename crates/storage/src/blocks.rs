@@ -1,0 +1,270 @@
+//! Pieces of segments in memory: block indexes, and chunks of batches. Bounded, least recently used go first, and each
+//! piece is read once however many readers want it at the same time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use waybill_meta::ObjectId;
+use waybill_rt::{Budget, BudgetPermit};
+use waybill_store::{SharedStore, StoreError};
+
+use crate::error::ReadError;
+use crate::index::Slice;
+use crate::metrics::StorageMetrics;
+use crate::options::EngineOptions;
+use crate::segment::{SegmentFault, SliceIndex, object_name, parse_slice_index};
+
+/// Object, position of the slice in it, number of the chunk in the slice.
+type Key = (ObjectId, u64, u64);
+
+/// A chunk: the blocks of a slice from `first` on, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    pub(crate) first: usize,
+}
+
+/// The caches over the data store.
+pub(crate) struct Blocks {
+    chunks: Cache<Bytes>,
+    indexes: Cache<Arc<SliceIndex>>,
+    /// What readers and the block cache hold together.
+    held: Budget,
+    read_ahead: u64,
+    metrics: StorageMetrics,
+}
+
+/// Bytes that give back their share of a budget when the last reader lets go.
+struct Held {
+    bytes: Bytes,
+    _permit: BudgetPermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Blocks {
+    pub(crate) fn new(options: &EngineOptions, metrics: StorageMetrics) -> Self {
+        let held = options.block_cache_bytes.saturating_add(options.catch_up_bytes);
+        Self {
+            chunks: Cache::new(options.block_cache_bytes),
+            indexes: Cache::new(options.index_cache_bytes),
+            held: Budget::new("segment_reads", held),
+            read_ahead: options.read_ahead_bytes.max(1),
+            metrics,
+        }
+    }
+
+    /// Bytes that count against the budget until they are dropped.
+    pub(crate) async fn hold(
+        &self,
+        length: usize,
+        bytes: impl Future<Output = Result<Bytes, ReadError>>,
+    ) -> Result<Bytes, ReadError> {
+        let permit = self.held.take(length).await;
+        let bytes = bytes.await?;
+        Ok(Bytes::from_owner(Held { bytes, _permit: permit }))
+    }
+
+    /// The block index of a slice.
+    pub(crate) async fn index(
+        &self,
+        store: &SharedStore,
+        slice: &Slice,
+    ) -> Result<Arc<SliceIndex>, ReadError> {
+        let record = &slice.record;
+        let key = (record.object, record.index_position, 0);
+        let load = || async {
+            let range = record.index_position..record.index_position.saturating_add(record.index_length);
+            let name = object_name(record.object);
+            let bytes = get_exactly(store, &name, range).await?;
+            let index = parse_slice_index(&bytes).map_err(|fault| damaged(&name, fault))?;
+            let cost = 64 + index.blocks.len() * 24 + index.aborted.len() * 24 + index.producers.len() * 200;
+            Ok((Arc::new(index), cost))
+        };
+        self.indexes.get(key, load).await.map(|(index, _)| index)
+    }
+
+    /// The chunk that holds block `block` of a slice.
+    pub(crate) async fn chunk(
+        &self,
+        store: &SharedStore,
+        slice: &Slice,
+        index: &SliceIndex,
+        block: usize,
+    ) -> Result<Chunk, ReadError> {
+        let record = &slice.record;
+        let number = index.start_of(block, record.data_length) / self.read_ahead;
+        let chunk_of = |at: usize| index.start_of(at, record.data_length) / self.read_ahead;
+        let first =
+            index.blocks.partition_point(|entry| u64::from(entry.position) / self.read_ahead < number);
+        let end = (first..index.blocks.len()).find(|at| chunk_of(*at) > number).unwrap_or(index.blocks.len());
+        let start = index.start_of(first, record.data_length);
+        let stop = index.start_of(end, record.data_length);
+        let load = || async {
+            let length = usize::try_from(stop.saturating_sub(start)).unwrap_or(usize::MAX);
+            let name = object_name(record.object);
+            let range = record.data_position + start..record.data_position + stop;
+            let bytes = self.hold(length, get_exactly(store, &name, range)).await?;
+            index.verify(first, end, &bytes).map_err(|fault| damaged(&name, fault))?;
+            Ok::<_, ReadError>((bytes, length))
+        };
+        let (bytes, hit) = self.chunks.get((record.object, record.data_position, number), load).await?;
+        if hit {
+            self.metrics.block_hits.inc()
+        } else {
+            self.metrics.block_misses.inc()
+        };
+        self.metrics.block_bytes.set(i64::try_from(self.chunks.used()).unwrap_or(i64::MAX));
+        Ok(Chunk { bytes, first })
+    }
+}
+
+fn damaged(name: &str, fault: SegmentFault) -> ReadError {
+    ReadError::Damaged { object: name.into(), fault }
+}
+
+async fn get_exactly(
+    store: &SharedStore,
+    name: &str,
+    range: std::ops::Range<u64>,
+) -> Result<Bytes, ReadError> {
+    let length = range.end.saturating_sub(range.start);
+    let bytes = store.get(name, range).await?;
+    if bytes.len() as u64 == length { Ok(bytes) } else { Err(damaged(name, SegmentFault::Short("segment"))) }
+}
+
+/// Whether the object is gone: the index must be asked again.
+pub(crate) fn is_gone(error: &ReadError) -> bool {
+    matches!(error, ReadError::Store(StoreError::NotFound(_)))
+}
+
+/// A bounded map of values that are loaded once.
+struct Cache<V> {
+    limit: usize,
+    state: Mutex<State<V>>,
+}
+
+struct State<V> {
+    slots: HashMap<Key, Slot<V>>,
+    /// Ages are unique, so that what is dropped first does not depend on the map's order.
+    ages: BTreeMap<u64, Key>,
+    clock: u64,
+    used: usize,
+}
+
+struct Slot<V> {
+    cell: Arc<OnceCell<V>>,
+    age: u64,
+    cost: usize,
+}
+
+impl<V: Clone> Cache<V> {
+    fn new(limit: usize) -> Self {
+        let state = State { slots: HashMap::new(), ages: BTreeMap::new(), clock: 0, used: 0 };
+        Self { limit, state: Mutex::new(state) }
+    }
+
+    fn used(&self) -> usize {
+        self.state.lock().used
+    }
+
+    /// The value, and whether it was there already. `load` gives it and what it costs.
+    async fn get<E, F>(&self, key: Key, load: impl FnOnce() -> F) -> Result<(V, bool), E>
+    where
+        F: Future<Output = Result<(V, usize), E>>,
+    {
+        let cell = self.state.lock().touch(key);
+        if let Some(value) = cell.get() {
+            return Ok((value.clone(), true));
+        }
+        let loading = || async {
+            let (value, cost) = load().await?;
+            self.state.lock().charge(key, cost, self.limit);
+            Ok(value)
+        };
+        let value = cell.get_or_try_init(loading).await;
+        if value.is_err() {
+            self.state.lock().forget_unloaded(key, &cell);
+        }
+        value.map(|value| (value.clone(), false))
+    }
+}
+
+impl<V> State<V> {
+    fn touch(&mut self, key: Key) -> Arc<OnceCell<V>> {
+        self.clock += 1;
+        let age = self.clock;
+        let slot =
+            self.slots.entry(key).or_insert_with(|| Slot { cell: Arc::new(OnceCell::new()), age, cost: 0 });
+        self.ages.remove(&slot.age);
+        slot.age = age;
+        self.ages.insert(age, key);
+        Arc::clone(&slot.cell)
+    }
+
+    fn charge(&mut self, key: Key, cost: usize, limit: usize) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        self.used = self.used - slot.cost + cost;
+        slot.cost = cost;
+        while self.used > limit {
+            let Some((_, oldest)) = self.ages.pop_first() else { break };
+            if let Some(slot) = self.slots.remove(&oldest) {
+                self.used -= slot.cost;
+            }
+        }
+    }
+
+    fn forget_unloaded(&mut self, key: Key, cell: &Arc<OnceCell<V>>) {
+        let same = self.slots.get(&key).is_some_and(|slot| Arc::ptr_eq(&slot.cell, cell) && slot.cost == 0);
+        if same && let Some(slot) = self.slots.remove(&key) {
+            self.ages.remove(&slot.age);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    fn key(number: u64) -> Key {
+        (ObjectId(1), 0, number)
+    }
+
+    #[tokio::test]
+    async fn values_are_loaded_once_and_the_oldest_go_first() {
+        let cache: Cache<u64> = Cache::new(30);
+        let loads = Cell::new(0);
+        let (cache, loads) = (&cache, &loads);
+        let get = |number: u64| {
+            cache.get(key(number), move || async move {
+                loads.set(loads.get() + 1);
+                tokio::task::yield_now().await;
+                Ok::<_, ()>((number, 10))
+            })
+        };
+        let (one, two) = tokio::join!(get(1), get(1));
+        assert_eq!((one.unwrap().0, two.unwrap().0, loads.get()), (1, 1, 1));
+        for number in [2, 3, 1, 4] {
+            get(number).await.unwrap();
+        }
+        assert_eq!((loads.get(), cache.used()), (4, 30));
+        // 2 was used least recently.
+        assert!(get(1).await.unwrap().1);
+        assert!(!get(2).await.unwrap().1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_load_is_tried_again() {
+        let cache: Cache<u64> = Cache::new(30);
+        assert_eq!(cache.get(key(1), || async { Err::<(u64, usize), _>("no") }).await, Err("no"));
+        assert_eq!(cache.get(key(1), || async { Ok::<_, &str>((5, 1)) }).await, Ok((5, false)));
+    }
+}

@@ -1,0 +1,59 @@
+//! How the engine opens a WAL, whichever kind it is.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use waybill_types::{Incarnation, StoreId};
+use waybill_wal::{DurableFrame, SharedWal, WalPosition, WalSink};
+
+/// What the metadata knows about a WAL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalRegistration {
+    /// The id that the WAL's store must show.
+    pub store: StoreId,
+    /// The incarnation that wrote it last; 0 when none ever did.
+    pub incarnation: Incarnation,
+    /// Everything below is in segments.
+    pub trim: WalPosition,
+}
+
+/// Why a WAL can not be opened, as a text that says what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct WalOpenError(pub Arc<str>);
+
+impl WalOpenError {
+    /// Wraps an error of a kind of WAL.
+    pub fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string().into())
+    }
+}
+
+/// Opens a WAL.
+pub trait WalDriver: Send + Sync {
+    /// Locks the WAL and decides what the last incarnation left in it. Nothing is changed: a crash afterwards repeats
+    /// it.
+    fn recover(
+        &self,
+        registration: WalRegistration,
+    ) -> BoxFuture<'_, Result<Box<dyn RecoveredWal>, WalOpenError>>;
+}
+
+/// A WAL between recovery and start.
+pub trait RecoveredWal: Send {
+    /// The next frames of [trim, end), in order; `None` at the end.
+    fn next_frames(&mut self) -> BoxFuture<'_, Result<Option<Vec<DurableFrame>>, WalOpenError>>;
+
+    /// The trim that must be committed before the next incarnation writes.
+    fn next_trim(&self) -> WalPosition;
+
+    /// How many bytes the WAL holds at most before it must be trimmed.
+    fn capacity(&self) -> u64;
+
+    /// Starts writing at [`Self::next_trim`], as `incarnation`. Both are in a durable commit.
+    fn start(
+        self: Box<Self>,
+        incarnation: Incarnation,
+        sink: Arc<dyn WalSink>,
+    ) -> BoxFuture<'static, Result<SharedWal, WalOpenError>>;
+}

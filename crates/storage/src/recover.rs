@@ -1,0 +1,289 @@
+//! Start: what the last incarnation left in the WAL becomes segments, then one commit begins the next incarnation.
+//!
+//! Nothing before that commit changes what a second try would see: segments that were written stay prepared and are
+//! swept. The commit holds index, producer state, the next incarnation (and with it every leader epoch, which grows
+//! with the incarnation) and the trim behind everything the last one may have written. Only then does the WAL start.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use waybill_meta::{
+    Batch, ClusterRecord, NodeRecord, ObjectId, ObjectIdsRecord, PartitionRecord, Record, TopicRecord,
+    WalKind, WalTrimRecord, keys,
+};
+use waybill_rt::entropy::fresh_cluster_id;
+use waybill_types::{BrokerId, ClusterId, Incarnation, StoreId, TimestampMs, TopicId, TopicPartition};
+use waybill_wal::{DurableFrame, FrameHeader, WalPosition};
+
+use crate::committed::Committed;
+use crate::driver::{RecoveredWal, WalRegistration};
+use crate::error::OpenError;
+use crate::flush::{WrittenSegment, add_segments, write_segment};
+use crate::options::{EngineDeps, EngineOptions, Sabotage};
+use crate::plan::{Progress, slice_of};
+use crate::services::Services;
+
+/// The level of the formats that this release writes.
+pub(crate) const LEVEL: u32 = 1;
+
+/// Who this store belongs to and which incarnation comes next.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) cluster: ClusterId,
+    pub(crate) node: NodeRecord,
+    pub(crate) trim: WalPosition,
+    pub(crate) next_object: ObjectId,
+}
+
+/// Reads the identity, making it when the metadata store is new. A store that holds objects is never treated as new.
+pub(crate) async fn identify(options: &EngineOptions, deps: &EngineDeps) -> Result<Identity, OpenError> {
+    let cluster = deps.meta.get(&keys::cluster()).await?;
+    let node = deps.meta.get(&keys::node(options.node)).await?;
+    let trim = deps.meta.get(&keys::wal_trim(options.node)).await?;
+    let next_object = deps.meta.get(&keys::object_ids()).await?;
+    let next_object = next_object.map(|bytes| ObjectIdsRecord::decode(&bytes)).transpose()?;
+    let trim = trim.map(|bytes| WalTrimRecord::decode(&bytes)).transpose()?;
+    let (cluster, node) = match (cluster, node) {
+        (Some(cluster), Some(node)) => (ClusterRecord::decode(&cluster)?, NodeRecord::decode(&node)?),
+        (cluster, None) => register(options, deps, cluster).await?,
+        (None, Some(_)) => {
+            return Err(OpenError::Mismatch("the metadata names a node but no cluster".into()));
+        }
+    };
+    if cluster.level > LEVEL {
+        let text = format!("the storage is of format level {}, this release knows {LEVEL}", cluster.level);
+        return Err(OpenError::Mismatch(text));
+    }
+    if node.wal_kind != WalKind::File {
+        return Err(OpenError::Mismatch("the node's write-ahead log is of another kind".into()));
+    }
+    Ok(Identity {
+        cluster: cluster.cluster_id,
+        node,
+        trim: WalPosition(trim.map_or(0, |trim| trim.position)),
+        next_object: next_object.map_or(ObjectId(1), |ids| ids.next),
+    })
+}
+
+/// The first commit of a node: its WAL's store id is durable before the WAL is made.
+async fn register(
+    options: &EngineOptions,
+    deps: &EngineDeps,
+    cluster: Option<Bytes>,
+) -> Result<(ClusterRecord, NodeRecord), OpenError> {
+    let now = deps.clock.now();
+    let mut batch = Batch::default();
+    let record = match cluster {
+        Some(bytes) => ClusterRecord::decode(&bytes)?,
+        None => {
+            if !deps.store.list("seg/").await?.is_empty() {
+                let text = "the storage root holds segments but its metadata is missing; restore meta/ from a backup";
+                return Err(OpenError::Mismatch(text.into()));
+            }
+            let id = fresh_cluster_id(&*deps.entropy);
+            let record = ClusterRecord { cluster_id: id, level: LEVEL, created_at: now };
+            batch.require(keys::cluster(), None);
+            batch.put(keys::cluster(), record.encode());
+            record
+        }
+    };
+    let mut store = [0; 16];
+    deps.entropy.fill(&mut store);
+    let node = node_record(options.node, Incarnation(0), StoreId(store), now);
+    batch.require(keys::node(options.node), None);
+    batch.put(keys::node(options.node), node.encode());
+    deps.meta.commit(batch).await?;
+    Ok((record, node))
+}
+
+fn node_record(node: BrokerId, incarnation: Incarnation, store: StoreId, now: TimestampMs) -> NodeRecord {
+    NodeRecord { node, incarnation, wal_kind: WalKind::File, wal_store: store, registered_at: now }
+}
+
+impl Identity {
+    pub(crate) fn registration(&self) -> WalRegistration {
+        WalRegistration { store: self.node.wal_store, incarnation: self.node.incarnation, trim: self.trim }
+    }
+
+    pub(crate) fn next_incarnation(&self) -> Incarnation {
+        Incarnation(self.node.incarnation.get() + 1)
+    }
+}
+
+/// What the metadata says about partitions.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The records as stored, of partitions whose topic exists.
+    pub(crate) partitions: BTreeMap<TopicPartition, Bytes>,
+    /// Topics that were deleted but whose partitions are still there.
+    pub(crate) deleted: Vec<TopicId>,
+}
+
+pub(crate) async fn load(deps: &EngineDeps) -> Result<Loaded, OpenError> {
+    let mut topics = std::collections::BTreeSet::new();
+    for (_, value) in deps.meta.scan(keys::topics()).await? {
+        topics.insert(TopicRecord::decode(&value)?.id);
+    }
+    let mut loaded = Loaded::default();
+    for (key, value) in deps.meta.scan(keys::partitions()).await? {
+        let Some(id) = keys::parse_partition(&key) else { continue };
+        if topics.contains(&id.topic) {
+            loaded.partitions.insert(id, value);
+        } else if loaded.deleted.last() != Some(&id.topic) {
+            loaded.deleted.push(id.topic);
+        }
+    }
+    Ok(loaded)
+}
+
+/// The recovery of one WAL.
+pub(crate) struct Recovery<'a> {
+    services: &'a Services,
+    /// The incarnation that wrote the frames.
+    last: Incarnation,
+    loaded: &'a mut Loaded,
+    progress: Progress,
+    /// Frames that wait to become a segment.
+    waiting: Vec<DurableFrame>,
+    waiting_bytes: u64,
+    /// Where the last frame taken of each partition ends.
+    ends: BTreeMap<TopicPartition, waybill_types::Offset>,
+    written: Vec<WrittenSegment>,
+    skipped: u64,
+}
+
+impl<'a> Recovery<'a> {
+    pub(crate) fn new(services: &'a Services, last: Incarnation, loaded: &'a mut Loaded) -> Self {
+        Self {
+            services,
+            last,
+            loaded,
+            progress: Progress::default(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            ends: BTreeMap::new(),
+            written: Vec::new(),
+            skipped: 0,
+        }
+    }
+
+    /// Runs the recovery up to and including its commit, after which `loaded` holds the records as committed.
+    pub(crate) async fn run(
+        mut self,
+        identity: &Identity,
+        wal: &mut dyn RecoveredWal,
+    ) -> Result<(), OpenError> {
+        while let Some(frames) = wal.next_frames().await? {
+            for frame in frames {
+                self.take(frame)?;
+            }
+            if self.waiting_bytes >= self.services.options.flush_bytes {
+                self.write().await?;
+            }
+        }
+        self.write().await?;
+        self.commit(identity, wal.next_trim()).await
+    }
+
+    /// Takes a frame that is the next of its partition; others were committed before, or belong to a deleted topic.
+    fn take(&mut self, frame: DurableFrame) -> Result<(), OpenError> {
+        let header = &frame.frame.header;
+        let Some(stored) = self.loaded.partitions.get(&header.partition) else {
+            self.skipped += 1;
+            return Ok(());
+        };
+        let end = match self.ends.get(&header.partition) {
+            Some(end) => *end,
+            None => PartitionRecord::decode(stored)?.committed_end,
+        };
+        let contiguous = header.base_offset == end;
+        if !contiguous && header.last_offset < end {
+            self.skipped += 1;
+            return Ok(());
+        }
+        let expected = PartitionRecord::decode(stored)?.epoch_in(self.last);
+        if header.leader_epoch != expected && contiguous {
+            return Err(damaged(
+                header,
+                &format!("it has leader epoch {}, not {expected}", header.leader_epoch),
+            ));
+        }
+        if !contiguous && !self.services.options.sabotage.breaks(Sabotage::RecoveryWithoutContiguity) {
+            return Err(damaged(header, &format!("the log ends at {end}")));
+        }
+        self.ends.insert(header.partition, header.last_offset.next());
+        self.waiting_bytes += frame.frame.records.len() as u64;
+        self.waiting.push(frame);
+        Ok(())
+    }
+
+    /// Makes a segment of what waits.
+    async fn write(&mut self) -> Result<(), OpenError> {
+        self.waiting_bytes = 0;
+        let mut frames = std::mem::take(&mut self.waiting);
+        frames.sort_by_key(|frame| (frame.frame.header.partition, frame.frame.header.base_offset));
+        let mut inputs = Vec::new();
+        for run in frames.chunk_by(|one, two| one.frame.header.partition == two.frame.header.partition) {
+            let Some(id) = run.first().map(|frame| frame.frame.header.partition) else { continue };
+            let batches = run.iter().map(|frame| (frame.frame.header, frame.frame.records.clone())).collect();
+            let committed = self.committed(id)?;
+            inputs.extend(committed.and_then(|committed| slice_of(id, committed, batches)));
+        }
+        if !inputs.is_empty() {
+            self.written.push(write_segment(self.services, inputs).await?);
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, id: TopicPartition) -> Result<Option<&mut Committed>, OpenError> {
+        if !self.progress.partitions.contains_key(&id) {
+            let Some(stored) = self.loaded.partitions.get(&id) else { return Ok(None) };
+            let expiration = self.services.options.producer_expiration_ms;
+            let (committed, _) = Committed::read(stored.clone(), self.services.incarnation, expiration)?;
+            self.progress.partitions.insert(id, committed);
+        }
+        Ok(self.progress.partitions.get_mut(&id))
+    }
+
+    async fn commit(mut self, identity: &Identity, trim: WalPosition) -> Result<(), OpenError> {
+        let services = self.services;
+        let mut ledger = services.ledger.lock().await;
+        let mut batch = Batch::default();
+        add_segments(services, &self.written, &mut self.progress.partitions, &mut batch);
+        for (id, committed) in &mut self.progress.partitions {
+            let epoch = PartitionRecord::decode(&committed.stored)?.epoch_in(services.incarnation);
+            batch.require(keys::partition(*id), Some(committed.stored.clone()));
+            let stored = committed.store(epoch, services.incarnation);
+            batch.put(keys::partition(*id), stored.clone());
+            self.loaded.partitions.insert(*id, stored);
+        }
+        let node = services.options.node;
+        let registered =
+            node_record(node, services.incarnation, identity.node.wal_store, services.clock.now());
+        batch.require(keys::node(node), Some(identity.node.encode()));
+        batch.put(keys::node(node), registered.encode());
+        services.put_trim(trim, &mut batch);
+        let next = services.prepare_object(ledger.next_object, &mut batch);
+        services.commit(batch).await?;
+        ledger.next_object = next.id.next();
+        ledger.prepared.push(next);
+        ledger.trim = trim;
+        services.trimmed(trim);
+        tracing::info!(
+            incarnation = services.incarnation.get(),
+            segments = self.written.len(),
+            partitions = self.progress.partitions.len(),
+            skipped = self.skipped,
+            "the write-ahead log is recovered"
+        );
+        Ok(())
+    }
+}
+
+fn damaged(header: &FrameHeader, what: &str) -> OpenError {
+    OpenError::Mismatch(format!(
+        "the write-ahead log and the metadata do not belong together: partition {} continues at offset {}, but {what}; \
+         restore both from the same moment",
+        header.partition, header.base_offset
+    ))
+}

@@ -1,0 +1,105 @@
+//! What partitions and tasks share: the stores, the caches, the ledger.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use waybill_meta::SharedMeta;
+use waybill_rt::{SharedClock, Supervisor};
+use waybill_store::SharedStore;
+use waybill_types::{ClusterId, Incarnation};
+use waybill_wal::{SharedWal, WalError, WalPosition};
+
+use crate::blocks::Blocks;
+use crate::ledger::Ledger;
+use crate::metrics::StorageMetrics;
+use crate::options::EngineOptions;
+
+/// Shared by everything in the engine; knows no partition, so that nothing keeps itself alive.
+pub(crate) struct Services {
+    pub(crate) options: EngineOptions,
+    pub(crate) cluster: ClusterId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) clock: SharedClock,
+    pub(crate) meta: SharedMeta,
+    pub(crate) store: SharedStore,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) metrics: StorageMetrics,
+    pub(crate) blocks: Blocks,
+    /// Held for every commit that touches partitions, index or objects.
+    pub(crate) ledger: tokio::sync::Mutex<Ledger>,
+    /// The committed trim, to be read without the ledger.
+    trim: AtomicU64,
+    /// Set once recovery is committed.
+    wal: OnceLock<SharedWal>,
+    poisoned: OnceLock<Arc<str>>,
+}
+
+impl Services {
+    #[allow(clippy::too_many_arguments, reason = "called once")]
+    pub(crate) fn new(
+        options: EngineOptions,
+        cluster: ClusterId,
+        incarnation: Incarnation,
+        clock: SharedClock,
+        meta: SharedMeta,
+        store: SharedStore,
+        supervisor: Supervisor,
+        metrics: StorageMetrics,
+        ledger: Ledger,
+    ) -> Arc<Self> {
+        let trim = AtomicU64::new(ledger.trim.0);
+        let blocks = Blocks::new(&options, metrics.clone());
+        Arc::new(Self {
+            options,
+            cluster,
+            incarnation,
+            clock,
+            meta,
+            store,
+            supervisor,
+            metrics,
+            blocks,
+            ledger: tokio::sync::Mutex::new(ledger),
+            trim,
+            wal: OnceLock::new(),
+            poisoned: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn set_wal(&self, wal: SharedWal) {
+        // Set once, by open.
+        let _ = self.wal.set(wal);
+    }
+
+    /// The WAL, unless it has not started or failed.
+    pub(crate) fn wal(&self) -> Result<&SharedWal, WalError> {
+        if let Some(why) = self.poisoned.get() {
+            return Err(WalError::Poisoned(Arc::clone(why)));
+        }
+        self.wal.get().ok_or(WalError::Closed)
+    }
+
+    /// The committed trim.
+    pub(crate) fn trim(&self) -> WalPosition {
+        WalPosition(self.trim.load(Ordering::Relaxed))
+    }
+
+    /// The commit that moves the trim is durable: the WAL may reuse what lies below.
+    pub(crate) fn trimmed(&self, trim: WalPosition) {
+        self.trim.fetch_max(trim.0, Ordering::Relaxed);
+        if let Some(wal) = self.wal.get() {
+            wal.trim(trim);
+        }
+    }
+
+    /// Nothing is appended any more, and the process is to stop.
+    pub(crate) fn poison(&self, task: &'static str, why: &str) {
+        if self.poisoned.set(why.into()).is_ok() {
+            self.supervisor.fail(task, why);
+        }
+    }
+
+    pub(crate) fn poisoned(&self) -> Option<Arc<str>> {
+        self.poisoned.get().cloned()
+    }
+}

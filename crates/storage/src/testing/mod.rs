@@ -1,0 +1,71 @@
+//! What the unit tests of this crate share.
+
+pub(crate) mod wal;
+pub(crate) mod world;
+
+use bytes::{Bytes, BytesMut};
+use waybill_protocol::batch::{BatchBuilder, BatchHeader, NewRecord, PreparedBatch, prepare};
+use waybill_protocol::compression::Compression;
+use waybill_types::{
+    CoordinatorEpoch, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs,
+    TopicId, TopicPartition,
+};
+use waybill_wal::{FrameFlags, FrameHeader};
+
+pub(crate) const TOPIC: TopicId = TopicId([1; 16]);
+
+pub(crate) fn partition(index: i32) -> TopicPartition {
+    TopicPartition::new(TOPIC, PartitionId(index))
+}
+
+fn builder(records: i32, timestamp: i64, size: usize) -> BatchBuilder {
+    let mut builder = BatchBuilder::new(Compression::None);
+    let value = vec![b'v'; size];
+    for at in 0..i64::from(records) {
+        let record =
+            NewRecord { timestamp: TimestampMs(timestamp + at), value: Some(&value), ..NewRecord::default() };
+        builder.push(record).unwrap();
+    }
+    builder
+}
+
+/// A batch in place at `base`; its records' timestamps count up from `timestamp`.
+pub(crate) fn batch(base: i64, records: i32, timestamp: i64, size: usize) -> Bytes {
+    let mut bytes = BytesMut::from(&builder(records, timestamp, size).build_bytes().unwrap()[..]);
+    waybill_protocol::batch::patch_in_place(&mut bytes, Offset(base), LeaderEpoch(0)).unwrap();
+    bytes.freeze()
+}
+
+/// A batch as it arrives from a client that is not idempotent.
+pub(crate) fn prepared(records: i32, timestamp: i64, size: usize) -> PreparedBatch {
+    arrive(builder(records, timestamp, size).build_bytes().unwrap())
+}
+
+/// A batch as it arrives from an idempotent producer.
+pub(crate) fn idempotent(producer: i64, epoch: i16, sequence: i32, records: i32) -> PreparedBatch {
+    let builder = builder(records, 1_000, 10);
+    let builder = builder.producer(ProducerId(producer), ProducerEpoch(epoch), Sequence(sequence));
+    arrive(builder.build_bytes().unwrap())
+}
+
+fn arrive(bytes: Bytes) -> PreparedBatch {
+    let policy = waybill_protocol::batch::Policy { now: TimestampMs(i64::MAX / 2), ..Default::default() };
+    prepare(BytesMut::from(&bytes[..]), &policy).unwrap()
+}
+
+pub(crate) fn frame_header(index: i32, records: &Bytes) -> FrameHeader {
+    let header = BatchHeader::parse(records).unwrap();
+    FrameHeader {
+        partition: partition(index),
+        leader_epoch: header.leader_epoch,
+        base_offset: header.base_offset,
+        last_offset: header.last_offset(),
+        max_timestamp: header.max_timestamp,
+        append_time: TimestampMs(5_000),
+        producer_id: header.producer_id,
+        producer_epoch: header.producer_epoch,
+        base_sequence: header.base_sequence,
+        flags: FrameFlags::default(),
+        coordinator_epoch: CoordinatorEpoch(-1),
+    }
+}

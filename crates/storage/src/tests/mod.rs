@@ -1,0 +1,7 @@
+//! The engine on stores in memory.
+
+mod delete;
+mod durability;
+mod reading;
+mod segments;
+mod times;

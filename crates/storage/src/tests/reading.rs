@@ -1,0 +1,165 @@
+//! Reads from memory, the WAL and segments give the same.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use waybill_types::Offset;
+
+use crate::testing::world::{World, append, ranges, read_all, request};
+use crate::testing::{TOPIC, partition, prepared};
+use crate::{LogEngine, Partition, ReadBound, ReadError, ReadRequest};
+
+/// A log of `batches` batches of 1 to 3 records.
+async fn fill(engine: &LogEngine, log: &Arc<Partition>, batches: i32) -> Vec<(i64, i64)> {
+    let mut expected = Vec::new();
+    for at in 0..batches {
+        let appended = append(engine, log, prepared(at % 3 + 1, i64::from(at) * 10, 50)).await;
+        expected.push((appended.base_offset.get(), appended.last_offset.get()));
+    }
+    expected
+}
+
+/// Reads from every offset with several limits and compares with the list of batches.
+async fn check_reads(log: &Partition, expected: &[(i64, i64)], sizes: &[usize]) {
+    let start = log.log_start().get();
+    let end = expected.last().map_or(0, |(_, last)| last + 1);
+    for from in start..end {
+        let first = expected.iter().position(|(_, last)| *last >= from).unwrap();
+        for max_bytes in [0, 1, 300, 700, 100_000] {
+            let read = ranges(&log.read(request(from, max_bytes)).await.unwrap().batches);
+            assert_eq!(read, expected[first..first + read.len()], "from {from}, {max_bytes} bytes");
+            assert!(!read.is_empty());
+            let bytes: usize = sizes[first..first + read.len()].iter().sum();
+            assert!(bytes <= max_bytes || read.len() == 1, "from {from}: {bytes} bytes of {max_bytes}");
+            let strict = ReadRequest { at_least_one: false, ..request(from, max_bytes) };
+            let strict = ranges(&log.read(strict).await.unwrap().batches);
+            assert_eq!(strict.is_empty(), sizes[first] > max_bytes, "from {from}, {max_bytes} bytes");
+        }
+    }
+    assert!(log.read(request(end, 1000)).await.unwrap().batches.is_empty());
+}
+
+fn sizes(expected: &[(i64, i64)]) -> Vec<usize> {
+    expected.iter().map(|(base, last)| prepared((last - base + 1) as i32, 0, 50).size()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_wal_and_segments_give_the_same() {
+    for (cache, flush) in [(1 << 20, 1 << 20), (0, 1 << 20), (1 << 20, 0), (0, 2_000)] {
+        let mut world = World::automatic();
+        world.options.log_cache_bytes = cache;
+        world.options.unflushed_cache_bytes = cache;
+        world.options.flush_bytes = flush;
+        let engine = world.open().await;
+        world.create_topic(&engine, TOPIC, 1).await;
+        let log = engine.partition(&partition(0)).unwrap();
+        let expected = fill(&engine, &log, 40).await;
+        // Lets the flusher run.
+        world.clock.sleep(std::time::Duration::from_millis(1)).await;
+        check_reads(&log, &expected, &sizes(&expected)).await;
+        assert_eq!(world.wal.reads() > 0, cache == 0, "cache {cache}, flush {flush}");
+        let past_the_end = log.high_watermark().get() + 1;
+        assert!(matches!(log.read(request(past_the_end, 1)).await, Err(ReadError::OutOfRange { .. })));
+        world.crash(engine).await;
+        let engine = world.open().await;
+        let log = engine.partition(&partition(0)).unwrap();
+        check_reads(&log, &expected, &sizes(&expected)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn damage_in_a_segment_is_an_error_not_a_short_read() {
+    let mut world = World::automatic();
+    world.options.log_cache_bytes = 0;
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, 1).await;
+    let log = engine.partition(&partition(0)).unwrap();
+    fill(&engine, &log, 10).await;
+    engine.close().await.unwrap();
+    use waybill_store::ObjectStore;
+    for name in world.store.list("seg/").await.unwrap() {
+        world.store.tamper(&name, |bytes| bytes[200] ^= 1);
+    }
+    assert!(matches!(log.read(request(0, 1000)).await, Err(ReadError::Damaged { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_load_serves_many_readers() {
+    let mut world = World::automatic();
+    world.options.read_ahead_bytes = 1 << 20;
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, 1).await;
+    let log = engine.partition(&partition(0)).unwrap();
+    fill(&engine, &log, 30).await;
+    engine.close().await.unwrap();
+    world.crash(engine).await;
+    let engine = world.open().await;
+    let log = engine.partition(&partition(0)).unwrap();
+    let before = world.store.gets();
+    let reads = (0..20).map(|_| log.read(request(0, 1 << 20)));
+    for outcome in futures::future::join_all(reads).await {
+        assert!(!outcome.unwrap().batches.is_empty());
+    }
+    // One block index and one chunk for each segment touched.
+    assert!(world.store.gets() - before <= 4, "{} gets", world.store.gets() - before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_end_at_the_bound() {
+    let mut world = World::automatic();
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, 1).await;
+    let log = engine.partition(&partition(0)).unwrap();
+    fill(&engine, &log, 6).await;
+    let stable = ReadRequest { bound: ReadBound::LastStable, ..request(0, 100_000) };
+    assert_eq!(log.last_stable_offset(), log.high_watermark());
+    let outcome = log.read(stable).await.unwrap();
+    assert_eq!(ranges(&outcome.batches).len(), 6);
+    assert!(outcome.aborted.is_empty());
+    assert!(log.read_now(request(0, 100_000)).is_some());
+    assert_eq!(log.read(request(Offset(0).get(), 0)).await.unwrap().batches.len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    /// Any mix of appends, crashes, small caches and flushes: the log is exactly what was acked.
+    #[test]
+    fn the_log_is_what_was_acked(
+        steps in proptest::collection::vec((0u8..10, 0i32..2, 1i32..5), 1..60), cache in 0usize..3_000, flush in 1u64..4_000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().start_paused(true).enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::automatic();
+            world.options.log_cache_bytes = cache;
+            world.options.unflushed_cache_bytes = cache;
+            world.options.flush_bytes = flush;
+            let mut engine = world.open().await;
+            world.create_topic(&engine, TOPIC, 2).await;
+            let mut expected = [Vec::new(), Vec::new()];
+            for (kind, index, records) in steps {
+                match kind {
+                    0 => {
+                        world.crash(engine).await;
+                        engine = world.open().await;
+                    }
+                    1 => {
+                        engine.close().await.unwrap();
+                        world.crash(engine).await;
+                        engine = world.open().await;
+                    }
+                    _ => {
+                        let log = engine.partition(&partition(index)).unwrap();
+                        let appended = append(&engine, &log, prepared(records, 1, 30)).await;
+                        expected[index as usize].push((appended.base_offset.get(), appended.last_offset.get()));
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            for index in 0..2 {
+                let log = engine.partition(&partition(index)).unwrap();
+                assert_eq!(read_all(&log).await, expected[index as usize]);
+            }
+            world.crash(engine).await;
+        });
+    }
+}
