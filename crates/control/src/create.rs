@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use waybill_types::TopicId;
+use waybill_types::{TimestampMs, TopicId};
 
 use crate::configs::topic::topic_config;
 use crate::image::{Image, Topic};
@@ -86,11 +86,16 @@ fn broker_default(image: &Image, key: &str) -> i64 {
     set.or(default).and_then(|text| text.trim().parse().ok()).unwrap_or(1)
 }
 
-/// Decides on a new topic with the fresh id `id`.
+/// Decides on a new topic with the fresh id `id`, made now.
 ///
 /// # Errors
 /// When it exists, or name, counts, assignment or configuration are not legal.
-pub fn decide_create(image: &Image, new: &NewTopic, id: TopicId) -> Result<Topic, TopicFault> {
+pub fn decide_create(
+    image: &Image,
+    new: &NewTopic,
+    id: TopicId,
+    now: TimestampMs,
+) -> Result<Topic, TopicFault> {
     check_name(&new.name)?;
     if image.topic(&new.name).is_some() {
         return Err(TopicFault::Exists(new.name.clone()));
@@ -104,7 +109,8 @@ pub fn decide_create(image: &Image, new: &NewTopic, id: TopicId) -> Result<Topic
     let (partitions, replication_factor) = counts(image, new)?;
     let configs = checked_configs(&new.configs)?;
     let settings = TopicSettings::read(&configs, &image.broker_configs);
-    Ok(Topic { name: new.name.as_str().into(), id, partitions, replication_factor, configs, settings })
+    let name = new.name.as_str().into();
+    Ok(Topic { name, id, partitions, replication_factor, created_at: now, configs, settings })
 }
 
 fn counts(image: &Image, new: &NewTopic) -> Result<(i32, i16), TopicFault> {
@@ -257,12 +263,12 @@ mod tests {
     #[test]
     fn any_replication_factor_is_kept_and_shown() {
         let image = Image::default();
-        let topic = decide_create(&image, &new("orders"), TopicId([1; 16])).unwrap();
+        let topic = decide_create(&image, &new("orders"), TopicId([1; 16]), TimestampMs(0)).unwrap();
         assert_eq!((topic.partitions, topic.replication_factor), (3, 3));
         let mut zero = new("orders");
         zero.replication_factor = 0;
         assert!(matches!(
-            decide_create(&image, &zero, TopicId([1; 16])),
+            decide_create(&image, &zero, TopicId([1; 16]), TimestampMs(0)),
             Err(TopicFault::InvalidReplicationFactor(_))
         ));
     }
@@ -270,13 +276,13 @@ mod tests {
     #[test]
     fn a_name_is_taken_once_and_not_by_its_twin() {
         let mut image = Image::default();
-        image.put(decide_create(&image, &new("a.b"), TopicId([1; 16])).unwrap());
+        image.put(decide_create(&image, &new("a.b"), TopicId([1; 16]), TimestampMs(0)).unwrap());
         assert_eq!(
-            decide_create(&image, &new("a.b"), TopicId([2; 16])),
+            decide_create(&image, &new("a.b"), TopicId([2; 16]), TimestampMs(0)),
             Err(TopicFault::Exists("a.b".to_owned()))
         );
         assert!(matches!(
-            decide_create(&image, &new("a_b"), TopicId([2; 16])),
+            decide_create(&image, &new("a_b"), TopicId([2; 16]), TimestampMs(0)),
             Err(TopicFault::InvalidName(_))
         ));
     }
@@ -285,7 +291,7 @@ mod tests {
     fn partitions_only_grow() {
         let mut image = Image::default();
         image.node = 1.into();
-        let topic = decide_create(&image, &new("t"), TopicId([1; 16])).unwrap();
+        let topic = decide_create(&image, &new("t"), TopicId([1; 16]), TimestampMs(0)).unwrap();
         assert!(decide_grow(&image, &topic, 3, None).is_err());
         assert!(decide_grow(&image, &topic, 2, None).is_err());
         assert_eq!(decide_grow(&image, &topic, 5, None).unwrap().partitions, 5);
@@ -299,10 +305,10 @@ mod tests {
         let mut bad = new("t");
         bad.configs = vec![("retention.ms".to_owned(), Some("soon".to_owned()))];
         assert!(matches!(
-            decide_create(&Image::default(), &bad, TopicId([1; 16])),
+            decide_create(&Image::default(), &bad, TopicId([1; 16]), TimestampMs(0)),
             Err(TopicFault::InvalidConfig(_))
         ));
         bad.configs = vec![("no.such.key".to_owned(), Some("1".to_owned()))];
-        assert!(decide_create(&Image::default(), &bad, TopicId([1; 16])).is_err());
+        assert!(decide_create(&Image::default(), &bad, TopicId([1; 16]), TimestampMs(0)).is_err());
     }
 }

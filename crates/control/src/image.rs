@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use waybill_types::{BrokerId, ClusterId, PartitionId, TopicId, TopicPartition};
+use waybill_types::{BrokerId, ClusterId, PartitionId, TimestampMs, TopicId, TopicPartition};
 
 use crate::settings::TopicSettings;
 
@@ -21,6 +21,8 @@ pub struct Topic {
     pub partitions: i32,
     /// The replication factor that was asked for; stored and shown, the store keeps the copies.
     pub replication_factor: i16,
+    /// When it was made.
+    pub created_at: TimestampMs,
     /// What was set on it.
     pub configs: BTreeMap<String, String>,
     /// Its configuration with every default filled in.

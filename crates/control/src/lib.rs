@@ -10,10 +10,11 @@
 
 pub mod alter;
 pub mod configs;
-//pub mod controller;
+pub mod controller;
 pub mod create;
 pub mod image;
 pub mod settings;
 
+pub use controller::{Controller, ControllerDeps, ControllerError, PartitionHost};
 pub use image::{Image, Topic};
 pub use settings::TopicSettings;

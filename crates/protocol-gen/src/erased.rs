@@ -46,6 +46,7 @@ pub struct MessageInfo {
     pub flexible_from: i16,
     round_trip: fn(Reader, i16) -> Result<RoundTrip, DecodeError>,
     decode: fn(Reader, i16) -> Result<usize, DecodeError>,
+    encode_default: fn(i16) -> Result<Bytes, EncodeError>,
 }
 
 impl MessageInfo {
@@ -61,6 +62,7 @@ impl MessageInfo {
             flexible_from: M::FLEXIBLE_FROM,
             round_trip: round_trip::<M>,
             decode: decode::<M>,
+            encode_default: encode_default::<M>,
         }
     }
 
@@ -79,6 +81,14 @@ impl MessageInfo {
     pub fn decode(&self, reader: Reader, version: i16) -> Result<usize, DecodeError> {
         (self.decode)(reader, version)
     }
+
+    /// Encodes the message with every field at its default.
+    ///
+    /// # Errors
+    /// The version can not carry a default.
+    pub fn encode_default(&self, version: i16) -> Result<Bytes, EncodeError> {
+        (self.encode_default)(version)
+    }
 }
 
 fn round_trip<M: Message>(mut reader: Reader, version: i16) -> Result<RoundTrip, DecodeError> {
@@ -91,4 +101,10 @@ fn round_trip<M: Message>(mut reader: Reader, version: i16) -> Result<RoundTrip,
 fn decode<M: Message>(mut reader: Reader, version: i16) -> Result<usize, DecodeError> {
     M::decode(&mut reader, version)?;
     Ok(reader.position())
+}
+
+fn encode_default<M: Message>(version: i16) -> Result<Bytes, EncodeError> {
+    let mut writer = Writer::new();
+    M::default().encode(&mut writer, version)?;
+    writer.into_bytes()
 }

@@ -177,9 +177,15 @@ pub fn grouped(n: i64) -> String {
     out
 }
 
-/// `1 day`, `20 days`: the noun takes an s unless the count is one.
+/// `1 day`, `20 days`: the noun takes an s unless the count is one; `-y` becomes `-ies`, `-ch` `-ches`.
 pub fn count(n: i64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
+    let stem = noun.strip_suffix('y').filter(|s| !s.ends_with(['a', 'e', 'o', 'u']));
+    match (n, stem) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{} {stem}ies", grouped(n)),
+        _ if noun.ends_with("ch") => format!("{} {noun}es", grouped(n)),
+        _ => format!("{} {noun}s", grouped(n)),
+    }
 }
 
 #[cfg(test)]
@@ -213,6 +219,9 @@ mod tests {
         assert_eq!(span(20 * 86_400_000), "20 d");
         assert_eq!(span(-5), "0.0 s");
         assert_eq!(count(1, "day"), "1 day");
+        assert_eq!(count(2, "day"), "2 days");
+        assert_eq!(count(2, "delivery"), "2 deliveries");
+        assert_eq!(count(0, "match"), "0 matches");
         assert_eq!(count(18_204, "record"), "18,204 records");
         assert_eq!(grouped(-1_234_567), "-1,234,567");
     }

@@ -53,6 +53,11 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether the committed code is what the facts give.
+pub(crate) fn is_fresh() -> Result<bool> {
+    run(&Args { check: true })
+}
+
 /// All messages that still have a version, by file of facts.
 fn load() -> Result<Vec<Message>> {
     let folder = schema_dir()?;

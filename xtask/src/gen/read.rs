@@ -70,7 +70,7 @@ fn tags(layout: &Layout, item: &Struct) -> Result<String> {
     }
     let body = format!(
         "for _ in 0..r.tag_count()? {{\nlet scope = r.begin_tag()?;\nmatch scope.tag {{\n{arms}\
-         _ => r.keep_tag(&scope, &mut unknown_tagged_fields)?,\n}}\nr.end_tag(scope)?;\n}}\n"
+         _ => r.keep_tag(&scope, &mut unknown_tagged_fields)?,\n}}\nr.end_tag(scope)?;\n}}\nunknown_tagged_fields.settle();\n"
     );
     let guarded = match flex {
         When::If(_) => format!("if flex {{\n{body}}}\n"),

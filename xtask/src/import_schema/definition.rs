@@ -50,7 +50,8 @@ fn field(value: &Value) -> Result<Field> {
     let default = match object.get("default") {
         None => None,
         Some(Value::String(text)) => Some(text.clone()).filter(|text| !text.is_empty()),
-        Some(Value::Null) => Some("null".to_owned()),
+        // A bare null is no default at all to Kafka's generator; only the text "null" is one.
+        Some(Value::Null) => None,
         Some(other) => Some(other.to_string()),
     };
     Ok(Field {

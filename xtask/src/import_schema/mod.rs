@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         };
         let messages = read_jar(&jar)?;
         let name = artifact.strip_prefix("kafka-").unwrap_or(artifact);
+        println!("{artifact} {version}: {} messages", messages.len());
         let target = schema_dir()?.join(format!("{name}.txt"));
         let text =
             format!("# Facts about the messages of {artifact} {version}.\n{}", schema::print(&messages));

@@ -16,7 +16,7 @@ use clap::Args;
 use self::cargo::{Built, TestProgram};
 use self::ledger::{Counts, Ledger, Row};
 use crate::run::{self, Ended};
-use crate::{paths, tidy};
+use crate::{r#gen, paths, tidy};
 
 /// Lines of a failed stage's log that are shown.
 const TAIL_LINES: usize = 80;
@@ -24,7 +24,7 @@ const TAIL_LINES: usize = 80;
 /// Options of `cargo xtask test`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Run these stages alone (the build is always made): format, tidy, lint, unit, sim, e2e, crash, visibility
+    /// Run these stages alone (the build is always made): format, tidy, generated, lint, unit, sim, e2e, crash, visibility
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -37,6 +37,7 @@ struct Stage {
 
 const FORMAT: Stage = Stage { name: "format", budget: 10 };
 const TIDY: Stage = Stage { name: "tidy", budget: 10 };
+const GENERATED: Stage = Stage { name: "generated", budget: 10 };
 const BUILD: Stage = Stage { name: "build", budget: 13 * 60 };
 const LINT: Stage = Stage { name: "lint", budget: 3 * 60 };
 /// Stages that run Rust test programs, in order.
@@ -80,6 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut suite = Suite::new(options)?;
     suite.check(&FORMAT, format)?;
     suite.check(&TIDY, |_| tidy::run())?;
+    suite.check(&GENERATED, |_| r#gen::is_fresh())?;
     if let Some(built) = suite.build()? {
         suite.check(&LINT, lint)?;
         for stage in &RUST {
@@ -99,7 +101,7 @@ struct Suite {
 impl Suite {
     fn new(options: &Options) -> Result<Self> {
         let known: Vec<&str> =
-            [&FORMAT, &TIDY, &LINT].into_iter().chain(&RUST).map(|stage| stage.name).collect();
+            [&FORMAT, &TIDY, &GENERATED, &LINT].into_iter().chain(&RUST).map(|stage| stage.name).collect();
         if let Some(unknown) = options.only.iter().find(|name| !known.contains(&name.as_str())) {
             bail!("no stage {unknown}; there are {}", known.join(", "));
         }

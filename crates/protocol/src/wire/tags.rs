@@ -17,22 +17,22 @@ pub struct RawTaggedField {
 pub struct UnknownTaggedFields(Option<Box<Vec<RawTaggedField>>>);
 
 impl UnknownTaggedFields {
-    /// Keeps a field, in the order of tags; of two with the same tag the later one stays.
-    pub fn insert(&mut self, field: RawTaggedField) {
-        let fields = self.0.get_or_insert_default();
-        // Encoders write tags in ascending order, so the usual place is the end.
-        if fields.last().is_none_or(|last| last.tag < field.tag) {
-            fields.push(field);
+    /// Adds a field at the end; [`UnknownTaggedFields::settle`] follows when all are there.
+    pub fn push(&mut self, field: RawTaggedField) {
+        self.0.get_or_insert_default().push(field);
+    }
+
+    /// Restores the order of tags; of several fields with one tag the last stays.
+    ///
+    /// One sort at the end, because a sender that is not ours may use any order, as many times as a frame holds.
+    pub fn settle(&mut self) {
+        let Some(fields) = &mut self.0 else { return };
+        if fields.is_sorted_by(|a, b| a.tag < b.tag) {
             return;
         }
-        match fields.binary_search_by_key(&field.tag, |known| known.tag) {
-            Ok(position) => {
-                if let Some(known) = fields.get_mut(position) {
-                    *known = field;
-                }
-            }
-            Err(position) => fields.insert(position, field),
-        }
+        fields.reverse();
+        fields.sort_by_key(|field| field.tag);
+        fields.dedup_by_key(|field| field.tag);
     }
 
     /// How many there are.

@@ -1,7 +1,20 @@
 //! Order: is it late, and what did we know? `/orders/{id}`, for any kind of subject.
 
-use crate::model::{Answer, Evidence, FactKind, Frame, Subject};
-use crate::time::{Day, Stamp, When};
+use crate::model::{Answer, Evidence, FactKind, Frame, State, Subject};
+use crate::parts::asof::{Strip, strip};
+use crate::parts::condition::condition;
+use crate::parts::facts::{capital, six, then_now};
+use crate::parts::frame::{self, Page, Place};
+use crate::parts::links::links;
+use crate::parts::marks::fact_kind;
+use crate::parts::notes::{conflict, exceptions, incomplete};
+use crate::parts::sentence::sentence;
+use crate::parts::slip::{Chart, chart};
+use crate::parts::text::t;
+use crate::parts::timeline::timeline;
+use crate::parts::times::moment_exact;
+use crate::time::{Day, Stamp, When, count};
+use maud::{Markup, html};
 
 /// Everything the Order page shows.
 ///
@@ -209,4 +222,176 @@ pub struct ExceptionRow {
     pub since: Option<Stamp>,
     /// The record it rests on.
     pub evidence: Option<Evidence>,
+}
+
+/// The whole page.
+pub fn document(v: &OrderView) -> String {
+    frame::document(&page(v))
+}
+
+/// What a script swaps in.
+pub fn fragment(v: &OrderView) -> String {
+    frame::fragment(&page(v))
+}
+
+impl OrderView {
+    /// The moment the page speaks of.
+    fn at(&self) -> Stamp {
+        self.moment.as_of.unwrap_or(self.frame.now)
+    }
+
+    /// Delivered whole or cancelled, as known now: the chart's frame ends there.
+    fn closed_now(&self) -> bool {
+        let now = self.answer_now.as_ref().unwrap_or(&self.answer);
+        matches!(now.state, State::Delivered | State::Cancelled)
+    }
+}
+
+fn page(v: &OrderView) -> Page<'_> {
+    let past = v.moment.as_of.is_some();
+    let main = html! {
+        main #main class="page" data-page="order" data-past[past] data-state=(state_name(v.answer.state)) {
+            (head(v))
+            p #answer class="answer" aria-live="polite" { (sentence(&v.answer, &v.subject.kind, v.at(), past)) }
+            @if v.frame.freshness.stale && !past { (stale(v)) }
+            (six(&v.answer, v.at()))
+            (strip(&Strip { moment: &v.moment, now: v.frame.now, ticks: &v.ticks, known: v.answer.facts }))
+            @if let Some(now) = &v.answer_now { (then_now(&v.answer, now, v.at(), v.frame.now)) }
+            @if !v.incomplete.is_empty() { (incomplete(&v.incomplete, v.frame.now)) }
+            div #cols class="cols" data-group {
+                div #left data-group { (slip_section(v)) (timeline_section(v)) }
+                div #right data-group { (side(v)) }
+            }
+            (hints())
+        }
+    };
+    Page { frame: &v.frame, place: Place::Order, title: &v.subject.id, main }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Ordered => "ordered",
+        State::InTransit => "in_transit",
+        State::PartiallyDelivered => "partially_delivered",
+        State::Delivered => "delivered",
+        State::Cancelled => "cancelled",
+        State::Unknown => "unknown",
+    }
+}
+
+fn head(v: &OrderView) -> Markup {
+    let title = match &v.title {
+        Some(words) => t(words),
+        None => capital(&t(&v.subject.kind)),
+    };
+    html! {
+        div #head class="head" {
+            h1 { (t(&v.subject.id)) span class="sub" { (title) } }
+            div class="acts" {
+                a class="btn opt" href={ "?as_of=" (v.at().rfc3339()) } data-copy { "Link to this moment" }
+            }
+        }
+    }
+}
+
+fn stale(v: &OrderView) -> Markup {
+    let lag = v.frame.freshness.lag_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0);
+    let read = Stamp(v.frame.now.0.saturating_sub(lag));
+    html! {
+        p #stale class="stale-cap" {
+            "Read up to " (moment_exact(read)) ". Newer records may exist; this answer does not rest on them."
+        }
+    }
+}
+
+fn slip_section(v: &OrderView) -> Markup {
+    let closed =
+        v.closed_now() && v.moment.as_of.is_none_or(|at| v.slip.deliveries.iter().all(|p| p.told <= at));
+    let body = chart(&Chart {
+        slip: &v.slip,
+        at: v.at(),
+        past: v.moment.as_of.is_some(),
+        closed,
+        frame_closed: v.closed_now(),
+    });
+    html! {
+        section #slip class="sec" {
+            header {
+                h2 { "Promise and estimate" }
+                span class="hint" { "across: when we were told; up: the day of delivery" }
+                span class="sp" {}
+                span class="hint legend" {
+                    (fact_kind(FactKind::Planned)) (fact_kind(FactKind::Estimated))
+                    span class="ok" { (fact_kind(FactKind::Actual)) }
+                }
+            }
+            (body)
+        }
+    }
+}
+
+fn timeline_section(v: &OrderView) -> Markup {
+    html! {
+        section #timeline class="sec" {
+            header { h2 { "Timeline" } span class="hint" { "every row ends in its record of the log" } }
+            (timeline(&v.timeline, v.all_rows, v.frame.now, v.moment.as_of))
+        }
+    }
+}
+
+fn side(v: &OrderView) -> Markup {
+    html! {
+        @if !v.exceptions.is_empty() {
+            section #exceptions class="sec" {
+                header { h2 { "Needs attention" } span class="hint" { (count(v.exceptions.len() as i64, "rule")) } }
+                (exceptions(&v.exceptions))
+            }
+        }
+        section #links class="sec" {
+            header { h2 { "What holds what" } span class="hint" { "links last for an interval" } }
+            @if v.links.is_empty() { p class="hint pad" { "No link to another subject is known." } }
+            @else { (links(&v.links, &v.subject, v.frame.now.day())) }
+        }
+        @if !v.conflicts.is_empty() {
+            section #conflicts class="sec" {
+                header { h2 { "Sources disagree" } span class="hint" { (v.conflicts.len()) " open" } }
+                @for c in &v.conflicts { (conflict(c)) }
+            }
+        }
+        @for (i, c) in v.condition.iter().enumerate() {
+            section id={ "condition-" (i) } class="sec" {
+                header { h2 { (t(&c.name)) ", " (t(&c.subject.id)) } (limits(c)) }
+                (condition(c))
+            }
+        }
+        @if !v.references.is_empty() {
+            section #references class="sec" {
+                header { h2 { "References" } }
+                dl class="kv" { @for (label, value) in &v.references { dt { (t(label)) } dd { (t(value)) } } }
+            }
+        }
+    }
+}
+
+fn limits(c: &Condition) -> Markup {
+    let unit = t(&c.unit);
+    html! {
+        span class="hint" {
+            @match (c.low, c.high) {
+                (Some(l), Some(h)) => { "limit " (l) " to " (h) " " (unit) },
+                (None, Some(h)) => { "limit " (h) " " (unit) },
+                (Some(l), None) => { "not below " (l) " " (unit) },
+                (None, None) => "no limit agreed",
+            }
+        }
+    }
+}
+
+fn hints() -> Markup {
+    html! {
+        p #hints class="keys" {
+            span { kbd { "[" } " " kbd { "]" } " previous, next fact" } span { kbd { "Esc" } " now" }
+            span { kbd { "j" } " " kbd { "k" } " move in the timeline" } span { kbd { "?" } " all keys" }
+        }
+    }
 }

@@ -84,6 +84,7 @@ impl ApiVersionsResponse {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             error_code,

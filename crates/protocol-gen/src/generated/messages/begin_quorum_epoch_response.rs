@@ -43,6 +43,7 @@ impl BeginQuorumEpochResponse {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self { error_code, topics, node_endpoints, unknown_tagged_fields })
     }

@@ -72,6 +72,7 @@ impl BrokerHeartbeatRequest {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             broker_id,
             broker_epoch,

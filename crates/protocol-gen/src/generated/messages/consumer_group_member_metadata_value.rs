@@ -26,7 +26,7 @@ pub struct ConsumerGroupMemberMetadataValue {
     pub rebalance_timeout_ms: i32,
     /// `ServerAssignor`, versions 0, nullable.
     pub server_assignor: Option<KString>,
-    /// `ClassicMemberMetadata`, versions 0, nullable, tag 0, default null.
+    /// `ClassicMemberMetadata`, versions 0, nullable, tag 0.
     pub classic_member_metadata: Option<ClassicMemberMetadata>,
     /// Tagged fields that this schema does not know.
     pub unknown_tagged_fields: UnknownTaggedFields,
@@ -43,7 +43,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: Some(KString::default()),
             rebalance_timeout_ms: -1,
             server_assignor: Some(KString::default()),
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
             unknown_tagged_fields: UnknownTaggedFields::default(),
         }
     }
@@ -62,7 +62,7 @@ impl ConsumerGroupMemberMetadataValue {
         let subscribed_topic_regex = r.opt_string("subscribed_topic_regex", true, true)?;
         let rebalance_timeout_ms = r.i32("rebalance_timeout_ms")?;
         let server_assignor = r.opt_string("server_assignor", true, true)?;
-        let mut classic_member_metadata = None;
+        let mut classic_member_metadata = Some(ClassicMemberMetadata::default());
         let mut unknown_tagged_fields = UnknownTaggedFields::default();
         for _ in 0..r.tag_count()? {
             let scope = r.begin_tag()?;
@@ -81,6 +81,7 @@ impl ConsumerGroupMemberMetadataValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             instance_id,
             rack_id,
@@ -104,10 +105,10 @@ impl ConsumerGroupMemberMetadataValue {
         w.opt_string("subscribed_topic_regex", true, true, self.subscribed_topic_regex.as_ref())?;
         w.i32(self.rebalance_timeout_ms);
         w.opt_string("server_assignor", true, true, self.server_assignor.as_ref())?;
-        let known = u32::from(self.classic_member_metadata.is_some());
+        let known = u32::from(self.classic_member_metadata != Some(ClassicMemberMetadata::default()));
         w.tag_count(true, v, known, &self.unknown_tagged_fields)?;
         let mut from = 0;
-        if self.classic_member_metadata.is_some() {
+        if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
             let start = w.begin_tag(0, &mut from, &self.unknown_tagged_fields)?;
             w.struct_follows("classic_member_metadata", true, true, self.classic_member_metadata.is_some())?;
             if let Some(x) = &self.classic_member_metadata {

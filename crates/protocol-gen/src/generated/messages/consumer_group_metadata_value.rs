@@ -30,6 +30,7 @@ impl ConsumerGroupMetadataValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { epoch, metadata_hash, unknown_tagged_fields })
     }
 

@@ -107,6 +107,7 @@ impl CreatableTopicResult {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             name,

@@ -99,6 +99,7 @@ impl FetchRequest {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             cluster_id,
@@ -309,6 +310,7 @@ impl FetchPartition {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             partition,

@@ -50,6 +50,7 @@ impl FetchResponse {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             throttle_time_ms,
@@ -219,6 +220,7 @@ impl PartitionData {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             partition_index,

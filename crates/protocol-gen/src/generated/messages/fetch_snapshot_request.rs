@@ -53,6 +53,7 @@ impl FetchSnapshotRequest {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { cluster_id, replica_id, max_bytes, topics, unknown_tagged_fields })
     }
 
@@ -139,6 +140,7 @@ impl PartitionSnapshot {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             partition,
             current_leader_epoch,

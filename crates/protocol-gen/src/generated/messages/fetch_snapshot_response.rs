@@ -45,6 +45,7 @@ impl FetchSnapshotResponse {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { throttle_time_ms, error_code, topics, node_endpoints, unknown_tagged_fields })
     }
 
@@ -140,6 +141,7 @@ impl PartitionSnapshot {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             index,
             error_code,

@@ -60,6 +60,7 @@ impl OffsetCommitValue {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             offset,

@@ -44,6 +44,7 @@ impl ProduceResponse {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self { responses, throttle_time_ms, node_endpoints, unknown_tagged_fields })
     }
@@ -189,6 +190,7 @@ impl PartitionProduceResponse {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             index,

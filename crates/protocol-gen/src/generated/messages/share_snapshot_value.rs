@@ -67,6 +67,7 @@ impl ShareSnapshotValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             snapshot_epoch,
             state_epoch,

@@ -55,6 +55,7 @@ impl ShareUpdateValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             snapshot_epoch,
             leader_epoch,

@@ -109,16 +109,27 @@ impl StreamsGroupCurrentMemberAssignmentValue {
 }
 
 /// A part of the message, versions 0.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     /// `SubtopologyId`, versions 0.
     pub subtopology_id: KString,
     /// `Partitions`, versions 0.
     pub partitions: Vec<i32>,
-    /// `AssignmentEpochs`, versions 0, nullable, tag 0, default null.
+    /// `AssignmentEpochs`, versions 0, nullable, tag 0.
     pub assignment_epochs: Option<Vec<i32>>,
     /// Tagged fields that this schema does not know.
     pub unknown_tagged_fields: UnknownTaggedFields,
+}
+
+impl Default for TaskIds {
+    fn default() -> Self {
+        Self {
+            subtopology_id: KString::default(),
+            partitions: Vec::new(),
+            assignment_epochs: Some(Vec::new()),
+            unknown_tagged_fields: UnknownTaggedFields::default(),
+        }
+    }
 }
 
 impl TaskIds {
@@ -128,7 +139,7 @@ impl TaskIds {
             let n = r.array_len("partitions", true, 4, size_of::<i32>())?;
             r.i32s("partitions", n)?
         };
-        let mut assignment_epochs = None;
+        let mut assignment_epochs = Some(Vec::new());
         let mut unknown_tagged_fields = UnknownTaggedFields::default();
         for _ in 0..r.tag_count()? {
             let scope = r.begin_tag()?;
@@ -144,16 +155,17 @@ impl TaskIds {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { subtopology_id, partitions, assignment_epochs, unknown_tagged_fields })
     }
 
     fn write(&self, w: &mut Writer, v: i16) -> Result<(), EncodeError> {
         w.string("subtopology_id", true, &self.subtopology_id)?;
         w.i32s("partitions", true, &self.partitions)?;
-        let known = u32::from(self.assignment_epochs.is_some());
+        let known = u32::from(self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty()));
         w.tag_count(true, v, known, &self.unknown_tagged_fields)?;
         let mut from = 0;
-        if self.assignment_epochs.is_some() {
+        if self.assignment_epochs.as_ref().is_none_or(|x| !x.is_empty()) {
             let start = w.begin_tag(0, &mut from, &self.unknown_tagged_fields)?;
             match &self.assignment_epochs {
                 Some(x) => w.i32s("assignment_epochs", true, x)?,

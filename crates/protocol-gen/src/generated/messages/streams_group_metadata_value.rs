@@ -15,7 +15,7 @@ pub struct StreamsGroupMetadataValue {
     pub metadata_hash: i64,
     /// `ValidatedTopologyEpoch`, versions 0, tag 0, default -1.
     pub validated_topology_epoch: i32,
-    /// `LastAssignmentConfigs`, versions 0, nullable, tag 1, default null.
+    /// `LastAssignmentConfigs`, versions 0, nullable, tag 1.
     pub last_assignment_configs: Option<Vec<LastAssignmentConfig>>,
     /// `StoredDescriptionTopologyEpoch`, versions 0, tag 2, default -1.
     pub stored_description_topology_epoch: i32,
@@ -31,7 +31,7 @@ impl Default for StreamsGroupMetadataValue {
             epoch: 0,
             metadata_hash: 0,
             validated_topology_epoch: -1,
-            last_assignment_configs: None,
+            last_assignment_configs: Some(Vec::new()),
             stored_description_topology_epoch: -1,
             failed_description_topology_epoch: -1,
             unknown_tagged_fields: UnknownTaggedFields::default(),
@@ -44,7 +44,7 @@ impl StreamsGroupMetadataValue {
         let epoch = r.i32("epoch")?;
         let metadata_hash = r.i64("metadata_hash")?;
         let mut validated_topology_epoch = -1;
-        let mut last_assignment_configs = None;
+        let mut last_assignment_configs = Some(Vec::new());
         let mut stored_description_topology_epoch = -1;
         let mut failed_description_topology_epoch = -1;
         let mut unknown_tagged_fields = UnknownTaggedFields::default();
@@ -78,6 +78,7 @@ impl StreamsGroupMetadataValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self {
             epoch,
             metadata_hash,
@@ -93,7 +94,7 @@ impl StreamsGroupMetadataValue {
         w.i32(self.epoch);
         w.i64(self.metadata_hash);
         let known = u32::from(self.validated_topology_epoch != -1)
-            + u32::from(self.last_assignment_configs.is_some())
+            + u32::from(self.last_assignment_configs.as_ref().is_none_or(|x| !x.is_empty()))
             + u32::from(self.stored_description_topology_epoch != -1)
             + u32::from(self.failed_description_topology_epoch != -1);
         w.tag_count(true, v, known, &self.unknown_tagged_fields)?;
@@ -103,7 +104,7 @@ impl StreamsGroupMetadataValue {
             w.i32(self.validated_topology_epoch);
             w.end_tag(start);
         }
-        if self.last_assignment_configs.is_some() {
+        if self.last_assignment_configs.as_ref().is_none_or(|x| !x.is_empty()) {
             let start = w.begin_tag(1, &mut from, &self.unknown_tagged_fields)?;
             match &self.last_assignment_configs {
                 Some(x) => w.structs("last_assignment_configs", true, x, v, LastAssignmentConfig::write)?,

@@ -30,6 +30,7 @@ impl StreamsGroupTargetAssignmentMetadataValue {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { assignment_epoch, assignment_timestamp, unknown_tagged_fields })
     }
 

@@ -93,6 +93,7 @@ impl TransactionLogValue {
                 }
                 r.end_tag(scope)?;
             }
+            unknown_tagged_fields.settle();
         }
         Ok(Self {
             producer_id,

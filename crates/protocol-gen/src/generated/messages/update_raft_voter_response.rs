@@ -36,6 +36,7 @@ impl UpdateRaftVoterResponse {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { throttle_time_ms, error_code, current_leader, unknown_tagged_fields })
     }
 

@@ -42,6 +42,7 @@ impl VoteResponse {
             }
             r.end_tag(scope)?;
         }
+        unknown_tagged_fields.settle();
         Ok(Self { error_code, topics, node_endpoints, unknown_tagged_fields })
     }
 

@@ -76,7 +76,7 @@ impl Reader {
         Ok(elements)
     }
 
-    /// Keeps an open tagged field that the schema does not know.
+    /// Keeps an open tagged field that the schema does not know; [`UnknownTaggedFields::settle`] them after the last.
     ///
     /// # Errors
     /// The memory limit is reached.
@@ -85,8 +85,10 @@ impl Reader {
         scope: &TagScope,
         fields: &mut UnknownTaggedFields,
     ) -> Result<(), DecodeError> {
-        self.charge("tagged fields", size_of::<RawTaggedField>())?;
-        fields.insert(RawTaggedField { tag: scope.tag, data: self.take_rest() });
+        // The list starts with room for four and doubles; sorting it may take half as much again.
+        let elements = if fields.is_empty() { 5 } else { 4 };
+        self.charge("tagged fields", elements * size_of::<RawTaggedField>())?;
+        fields.push(RawTaggedField { tag: scope.tag, data: self.take_rest() });
         Ok(())
     }
 
@@ -102,6 +104,7 @@ impl Reader {
                 self.keep_tag(&scope, &mut fields)?;
                 self.end_tag(scope)?;
             }
+            fields.settle();
         }
         Ok(fields)
     }

