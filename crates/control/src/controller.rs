@@ -59,15 +59,8 @@ pub trait PartitionHost: Send + Sync + 'static {
     /// New partitions, or a topic's new settings, are durable.
     fn applied(&self, topic: &Topic, new_partitions: Range<i32>);
 
-    /// Adds to the commit that deletes a topic what deletes its partitions.
-    fn contribute_removed<'a>(
-        &'a self,
-        batch: &'a mut Batch,
-        topic: &'a Topic,
-    ) -> BoxFuture<'a, Result<(), MetaError>>;
-
-    /// A topic's deletion is durable.
-    fn removed(&self, topic: &Topic);
+    /// A topic's deletion is durable: its partitions end. Repeated at the next start if this does not finish.
+    fn removed<'a>(&'a self, topic: &'a Topic) -> BoxFuture<'a, Result<(), MetaError>>;
 }
 
 /// What the controller works with.
@@ -341,7 +334,6 @@ impl Owner {
             if doomed.insert(id, Arc::clone(topic)).is_none() {
                 batch.delete(keys::topic_name(&topic.name));
                 batch.delete(keys::topic(id));
-                self.deps.host.contribute_removed(&mut batch, topic).await?;
             }
             outcomes.push(Ok(()));
         }
@@ -351,7 +343,10 @@ impl Owner {
         self.commit(batch).await?;
         self.publish(|next| doomed.keys().for_each(|id| next.remove(*id)));
         for topic in doomed.values() {
-            self.deps.host.removed(topic);
+            if let Err(error) = self.deps.host.removed(topic).await {
+                self.ended = Some(error.to_string().into());
+                return Err(error.into());
+            }
         }
         Ok(outcomes)
     }

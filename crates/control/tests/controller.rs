@@ -29,16 +29,9 @@ impl PartitionHost for Host {
         self.heard.lock().push(format!("{} +{}", topic.name, new_partitions.len()));
     }
 
-    fn contribute_removed<'a>(
-        &'a self,
-        _: &'a mut Batch,
-        _: &'a Topic,
-    ) -> BoxFuture<'a, Result<(), MetaError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn removed(&self, topic: &Topic) {
+    fn removed<'a>(&'a self, topic: &'a Topic) -> BoxFuture<'a, Result<(), MetaError>> {
         self.heard.lock().push(format!("{} removed", topic.name));
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -61,7 +54,7 @@ impl World {
             entropy: SeededEntropy::shared(self.host.heard.lock().len() as u64),
             tasks: self.tasks.clone(),
         };
-        Controller::open(deps, Image::default()).await.unwrap()
+        Controller::open(deps, Image::default()).await.expect("an empty store opens")
     }
 }
 

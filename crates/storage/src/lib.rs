@@ -15,6 +15,7 @@
 
 mod ack;
 mod append;
+mod append_time;
 mod blocks;
 mod change;
 mod committed;

@@ -1,0 +1,82 @@
+//! AlterConfigs: replaces everything that is set. Deprecated in Kafka in favour of IncrementalAlterConfigs.
+
+use std::sync::Arc;
+
+use waybill_protocol::ErrorCode;
+use waybill_protocol_gen::messages::alter_configs_request::AlterConfigsResource;
+use waybill_protocol_gen::messages::alter_configs_response::AlterConfigsResourceResponse;
+use waybill_protocol_gen::messages::{AlterConfigsRequest, AlterConfigsResponse};
+use waybill_security::Authorized;
+
+use super::errors::Told;
+use super::incremental_alter_configs::{audit, may_alter};
+use crate::broker::Broker;
+use crate::handler::{Call, Handler};
+
+/// The handler.
+pub struct AlterConfigs;
+
+impl Handler for AlterConfigs {
+    type Request = AlterConfigsRequest;
+
+    fn authorise(
+        broker: &Broker,
+        _: &Call,
+        request: AlterConfigsRequest,
+    ) -> Result<Authorized<AlterConfigsRequest>, Box<AlterConfigsResponse>> {
+        Ok(broker.gate.open(request, "each resource is judged by itself"))
+    }
+
+    async fn handle(
+        broker: Arc<Broker>,
+        call: Call,
+        request: Authorized<AlterConfigsRequest>,
+    ) -> AlterConfigsResponse {
+        let request = request.into_inner();
+        let mut responses = Vec::with_capacity(request.resources.len());
+        for (at, asked) in request.resources.iter().enumerate() {
+            let twice = request.resources.iter().enumerate().any(|(other, r)| {
+                other != at
+                    && (r.resource_type, &r.resource_name) == (asked.resource_type, &asked.resource_name)
+            });
+            let outcome = if twice {
+                Err(Told::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
+            } else {
+                replace(&broker, &call, asked, request.validate_only).await
+            };
+            let mut response = AlterConfigsResourceResponse {
+                resource_type: asked.resource_type,
+                resource_name: asked.resource_name.clone(),
+                ..AlterConfigsResourceResponse::default()
+            };
+            if let Err(told) = outcome {
+                response.error_code = told.code.code();
+                response.error_message = told.message.or_else(|| Some(told.code.message().into()));
+            }
+            responses.push(response);
+        }
+        AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }
+    }
+
+    fn throttle(response: &mut AlterConfigsResponse, ms: i32) {
+        response.throttle_time_ms = ms;
+    }
+}
+
+async fn replace(
+    broker: &Broker,
+    call: &Call,
+    asked: &AlterConfigsResource,
+    validate_only: bool,
+) -> Result<(), Told> {
+    let name = may_alter(broker, call, asked.resource_type, &asked.resource_name)?;
+    let configs = asked.configs.iter();
+    let configs: Vec<_> =
+        configs.map(|c| (c.name.to_string(), c.value.as_ref().map(ToString::to_string))).collect();
+    let detail = asked.configs.iter().map(|config| &*config.name).collect::<Vec<_>>().join(",");
+    let replaced = broker.controller.replace_topic_configs(name.clone(), configs, validate_only).await;
+    if !validate_only {
+        audit(broker, call, &name, &detail, replaced.as_ref().err());
+    }
+    replaced.map_err(|error| Told::from(&error))
+}
