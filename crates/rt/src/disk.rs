@@ -62,6 +62,23 @@ pub trait Disk: Send + Sync + 'static {
     }
 }
 
+/// Makes `dir`, those above it and their names durable, whoever made them and whenever. A folder that can not be
+/// opened for lack of permission ends the walk: what is above it was not made by this process.
+///
+/// # Errors
+/// When the disk fails.
+pub fn create_dir_durably(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    disk.create_dir_all(dir)?;
+    for above in dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_dir(above) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
 /// A disk as it is handed around.
 pub type SharedDisk = Arc<dyn Disk>;
 

@@ -25,7 +25,7 @@ pub mod tasks;
 pub use blocking::{Running, Stopped};
 pub use budget::{Budget, BudgetPermit};
 pub use clock::{Clock, RealClock, SharedClock, VirtualClock};
-pub use disk::{Disk, DiskFile, OpenMode, SharedDisk};
+pub use disk::{Disk, DiskFile, OpenMode, SharedDisk, create_dir_durably};
 pub use disk_real::RealDisk;
 pub use entropy::{Entropy, RealEntropy, SeededEntropy, SharedEntropy};
 pub use metrics::Metrics;

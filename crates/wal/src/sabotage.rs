@@ -16,8 +16,8 @@ pub enum Sabotage {
     RewriteBlock,
     /// Recovery does not look at what groups say was durable before them.
     IgnoreDurable,
-    /// Recovery takes groups of other incarnations for its own.
-    AnyIncarnation,
+    /// No empty group is written when the queue stays empty, nor at a clean stop.
+    NoCover,
 }
 
 impl Sabotage {

@@ -67,8 +67,8 @@ impl DiskFile for SimFile {
         let live = inode(&mut world, self.id)?.content.live();
         let rest = live.get(from..).unwrap_or_default();
         let count = rest.len().min(buf.len());
-        for (to, byte) in buf.iter_mut().zip(rest) {
-            *to = *byte;
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
         }
         world.note("read", &self.path, offset, buf.get(..count).unwrap_or_default(), true);
         Ok(count)
@@ -77,7 +77,7 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, parts: &[io::IoSlice<'_>], offset: u64) -> io::Result<()> {
         self.check_writable()?;
         self.check_aligned(offset, parts.iter().map(|part| (part.as_ptr() as usize, part.len())))?;
-        let bytes = parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>();
+        let bytes = parts.iter().map(|part| &**part).collect::<Vec<&[u8]>>().concat();
         let mut world = self.disk.world.lock();
         let fate = world.faults.next(OpKind::Write)?;
         let grows = (offset + bytes.len() as u64)

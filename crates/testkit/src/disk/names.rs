@@ -66,7 +66,7 @@ fn not_found(path: &Path) -> io::Error {
 impl Names {
     pub(crate) fn get(&self, path: &Path) -> Option<Node> {
         // The root and what relative paths hang from exist.
-        if path.parent().is_none_or(|parent| parent.as_os_str().is_empty() && path.as_os_str().is_empty()) {
+        if path.parent().is_none() || path == Path::new(".") {
             return Some(Node::Dir);
         }
         self.live.get(path).copied()

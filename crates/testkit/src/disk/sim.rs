@@ -194,18 +194,22 @@ impl SimDisk {
         act: impl FnOnce(&mut World) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut world = self.world.lock();
+        let mut unseen = None;
         let result = match world.faults.next(kind)? {
             Fate::Works => act(&mut world),
             Fate::Eio | Fate::NoSpace => Err(eio()),
             Fate::PowerGoes => {
                 // The caller never learns, but it may have happened.
                 if world.entropy.below(2) == 0 {
-                    drop(act(&mut world));
+                    unseen = Some(act(&mut world));
                 }
                 Err(power_off())
             }
         };
         world.note(what, path, 0, &[], result.is_ok());
+        // A file that goes takes the lock on its disk.
+        drop(world);
+        drop(unseen);
         result
     }
 }
@@ -249,11 +253,7 @@ impl World {
         for byte in what.bytes().chain(name.iter().copied()).chain(numbers.into_iter().flatten()) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        for word in bytes.chunks(8) {
-            let word = word.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
-            hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
-        }
-        self.trace = hash;
+        self.trace = (hash ^ u64::from(crc32c::crc32c(bytes))).wrapping_mul(0x0100_0000_01b3);
         if self.options.log_lines > 0 {
             if self.log.len() >= self.options.log_lines {
                 self.log.remove(0);

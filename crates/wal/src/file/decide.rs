@@ -82,9 +82,7 @@ pub fn decide(
     if let Some(newer) = groups.iter().find(|group| group.incarnation > incarnation) {
         return Err(Refusal::Newer { position: newer.position, incarnation: newer.incarnation });
     }
-    if !sabotage.breaks(Sabotage::AnyIncarnation) {
-        groups.retain(|group| group.incarnation == incarnation);
-    }
+    groups.retain(|group| group.incarnation == incarnation);
     let (count, end) = prefix(groups, ring, trim);
     let counted = if sabotage.breaks(Sabotage::ScanStopsAtFirstBad) { count } else { groups.len() };
     let known_durable = if sabotage.breaks(Sabotage::IgnoreDurable) {

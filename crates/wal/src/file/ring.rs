@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use waybill_rt::{DiskFile, OpenMode, SharedDisk};
+use waybill_rt::{DiskFile, OpenMode, SharedDisk, create_dir_durably};
 use waybill_types::StoreId;
 
 use crate::file::describe::{DESCRIPTION_LEN, Description, RING_FILE};
@@ -116,6 +116,9 @@ impl Ring {
         let described = disk.exists(&dir.join(RING_FILE)).map_err(failed(dir))?;
         let geometry =
             if described { read_description(&disk, dir, store)? } else { make(&disk, dir, store, options)? };
+        // Also what an earlier process made: it may have been killed before it could make it durable.
+        create_dir_durably(&*disk, dir).map_err(failed(dir))?;
+        disk.sync_dir(dir).map_err(failed(dir))?;
         let mut files = Vec::with_capacity(geometry.files as usize);
         for slot in 0..geometry.files {
             files.push(open_file(&disk, dir, slot, geometry)?);
@@ -174,7 +177,8 @@ fn read_description(disk: &SharedDisk, dir: &Path, store: StoreId) -> Result<Geo
 }
 
 /// Makes a ring: first all its files, empty, then the description, under a name that is only given to it once it is
-/// whole. A crash anywhere in between is repeated from the start, because no file has got bytes yet.
+/// whole; the caller makes that name durable. A crash anywhere in between is repeated from the start, because no file
+/// has got bytes yet.
 fn make(disk: &SharedDisk, dir: &Path, store: StoreId, options: RingOptions) -> Result<Geometry, OpenError> {
     let block = u32::try_from(disk.block_size()).unwrap_or(u32::MAX);
     let geometry = Geometry { files: options.files, file_size: options.file_size, block };
@@ -197,10 +201,6 @@ fn make(disk: &SharedDisk, dir: &Path, store: StoreId, options: RingOptions) -> 
     file.write_all_at(&[io::IoSlice::new(&bytes)], 0).map_err(failed(&draft))?;
     file.sync_data().map_err(failed(&draft))?;
     disk.rename(&draft, &path).map_err(failed(&path))?;
-    disk.sync_dir(dir).map_err(failed(dir))?;
-    if let Some(parent) = dir.parent() {
-        disk.sync_dir(parent).map_err(failed(parent))?;
-    }
     Ok(geometry)
 }
 

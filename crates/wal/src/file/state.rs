@@ -79,7 +79,8 @@ impl State {
         if std::mem::take(&mut self.roll) {
             self.tail.roll();
         }
-        let cover = self.tail.is_uncovered() && (idle || self.closing);
+        let cover =
+            self.tail.is_uncovered() && (idle || self.closing) && !self.sabotage.breaks(Sabotage::NoCover);
         if self.queue.is_empty() && !cover {
             return match (self.closing, self.tail.is_uncovered()) {
                 (true, _) => Job::Stop,
