@@ -34,7 +34,7 @@ pub use reader::{Reader, TagScope};
 pub use records::Records;
 pub use string::KString;
 pub use tags::{RawTaggedField, UnknownTaggedFields};
-pub use uuid::{ParseUuidError, Uuid};
+pub use uuid::Uuid;
 pub use varint::{
     MAX_VARINT_LEN, MAX_VARLONG_LEN, put_unsigned_varint, put_varint, put_varlong, unsigned_varint_len,
     varint_len, varlong_len, zigzag_decode_i32, zigzag_decode_i64, zigzag_encode_i32, zigzag_encode_i64,

