@@ -12,6 +12,7 @@ use waybill_types::{TopicId, TopicPartition};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::fetch::Replays;
 use crate::fetch::session::Sessions;
+use crate::groups::service::Groups;
 use crate::metrics::NetMetrics;
 
 /// A running broker's parts.
@@ -32,6 +33,8 @@ pub struct Broker {
     pub quotas: SharedQuotas,
     /// Fetch sessions.
     pub fetch_sessions: Mutex<Sessions>,
+    /// Consumer groups.
+    pub groups: Groups,
     /// Reads beyond live windows.
     pub replays: Replays,
     /// The epoch of the finalized features: the commit that last changed them.

@@ -20,6 +20,7 @@ use crate::config::{BrokerConfig, Endpoint, ListenerSpec};
 use crate::connection::Connection;
 use crate::fetch::Replays;
 use crate::fetch::session::Sessions;
+use crate::groups::service::Groups;
 use crate::host::EngineHost;
 use crate::metrics::NetMetrics;
 use crate::net::connection::{Limits, serve};
@@ -108,6 +109,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         usage: Arc::new(Usage::new(Usage::DEFAULT_LIMIT)),
         quotas: deps.quotas,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or_default())),
+        groups: Groups::new(&config),
         replays: Replays::default(),
         features_epoch: 1,
         net_metrics: NetMetrics::register(&deps.metrics),
@@ -117,6 +119,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         tasks: deps.tasks,
         config,
     });
+    broker.groups.start(&broker);
     let limits = Limits {
         max_frame: usize::try_from(broker.config.kafka_number("socket.request.max.bytes"))
             .unwrap_or_default(),

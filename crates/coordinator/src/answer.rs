@@ -177,7 +177,7 @@ pub struct Backwards {
 /// Committed offsets of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchedTopic {
-    /// As asked; zero where everything was asked for.
+    /// As asked, or what the topic's name stands for where everything was asked for.
     pub topic_id: TopicId,
     /// The topic's name.
     pub topic: String,

@@ -1,5 +1,7 @@
 //! Committing, fetching and deleting offsets.
 
+use std::collections::BTreeMap;
+
 use waybill_types::{Offset, PartitionId, TopicId};
 
 use crate::answer::{Backwards, CommitAnswer, FetchedOffset, FetchedTopic, Refusal, TopicErrors};
@@ -126,20 +128,19 @@ impl Coordinator {
         topics.iter().map(fetch).collect()
     }
 
-    /// All committed offsets of a group.
+    /// All committed offsets of a group, but for those of topics that are no more while another one, of the id that
+    /// `current` gives, has their name. The topics carry that id; zero where `current` knows none.
     #[must_use]
-    pub fn fetch_all(&self, group_id: &str) -> Vec<FetchedTopic> {
-        let Some(topics) = self.offsets.get(group_id) else { return Vec::new() };
-        let fetch =
-            |(topic, partitions): (&String, &std::collections::BTreeMap<PartitionId, OffsetValue>)| {
-                let partitions = partitions.iter().map(|(partition, value)| fetched(*partition, Some(value)));
-                FetchedTopic {
-                    topic_id: TopicId::ZERO,
-                    topic: topic.clone(),
-                    partitions: partitions.collect(),
-                }
-            };
-        topics.iter().map(fetch).collect()
+    pub fn fetch_all(&self, group_id: &str, current: &dyn Fn(&str) -> TopicId) -> Vec<FetchedTopic> {
+        let topics = self.offsets.get(group_id).into_iter().flatten();
+        let fetch = |(topic, partitions): (&String, &BTreeMap<PartitionId, OffsetValue>)| {
+            let topic_id = current(topic);
+            let mine = partitions.iter().filter(|(_, value)| !is_other(value.topic_id, topic_id));
+            let partitions: Vec<_> =
+                mine.map(|(partition, value)| fetched(*partition, Some(value))).collect();
+            (!partitions.is_empty()).then(|| FetchedTopic { topic_id, topic: topic.clone(), partitions })
+        };
+        topics.filter_map(fetch).collect()
     }
 
     /// An OffsetDelete (KIP-496); `Err` fails it whole.
@@ -178,13 +179,15 @@ impl Coordinator {
         (Ok(answer), step)
     }
 
-    /// Topics were deleted: their offsets go too.
-    pub fn topics_deleted(&mut self, now: Now, topics: &[String]) -> Step {
+    /// Topics were deleted: their offsets go too, but not those of later topics of the same names.
+    pub fn topics_deleted(&mut self, now: Now, topics: &[(String, TopicId)]) -> Step {
         let mut step = Step::default();
         for (group, offsets) in &self.offsets {
-            for topic in topics {
-                for partition in offsets.get(topic).into_iter().flat_map(|partitions| partitions.keys()) {
-                    step.records.push(tombstone(group, topic, *partition));
+            for (topic, id) in topics {
+                for (partition, value) in offsets.get(topic).into_iter().flatten() {
+                    if !is_other(value.topic_id, *id) {
+                        step.records.push(tombstone(group, topic, *partition));
+                    }
                 }
             }
         }

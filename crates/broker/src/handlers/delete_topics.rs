@@ -54,9 +54,13 @@ impl Handler for DeleteTopics {
             results.push(judge(&broker, &call, &image, state, twice));
         }
         let doomed: Vec<TopicId> = results.iter().flatten().map(|topic| topic.id).collect();
+        let names = results.iter().flatten().map(|topic| (topic.name.to_string(), topic.id)).collect();
         let partitions = results.iter().flatten().map(|topic| topic.partitions.unsigned_abs());
         broker.quotas.charge(&call.context, QuotaKind::ControllerMutation, partitions.map(u64::from).sum());
         let outcome = broker.controller.delete_topics(doomed).await;
+        if outcome.is_ok() {
+            broker.groups.topics_deleted(names).await;
+        }
         let mut outcomes = outcome.as_deref().unwrap_or_default().iter();
         let responses = results.into_iter().map(|result| match result {
             Err(failed) => failed,

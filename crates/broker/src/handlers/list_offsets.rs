@@ -82,7 +82,7 @@ impl Handler for ListOffsets {
                         None => Err(ErrorCode::UnknownTopicOrPartition),
                     }
                 };
-                partitions.push(tell(asked, result));
+                partitions.push(tell(call.version, asked, result));
             }
             response.topics.push(ListOffsetsTopicResponse {
                 name: topic.name.clone(),
@@ -99,6 +99,7 @@ impl Handler for ListOffsets {
 }
 
 fn tell(
+    version: i16,
     asked: &ListOffsetsPartition,
     result: Result<Option<TimestampOffset>, ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
@@ -110,7 +111,9 @@ fn tell(
         Ok(Some(found)) => {
             partition.offset = found.offset.get();
             partition.timestamp = found.timestamp.get();
-            partition.leader_epoch = found.leader_epoch.get();
+            if version >= 4 {
+                partition.leader_epoch = found.leader_epoch.get();
+            }
         }
         Ok(None) => {}
         Err(code) => partition.error_code = code.code(),

@@ -7,18 +7,29 @@ pub mod alter_configs;
 pub mod api_versions;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_topic_partitions;
 pub mod errors;
+pub mod find_coordinator;
+pub mod heartbeat;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
+pub mod sync_group;
 
 use waybill_protocol_gen::ApiKey;
 
@@ -40,6 +51,17 @@ pub static ROUTES: &[Route] = &[
     Route::to::<incremental_alter_configs::IncrementalAlterConfigs>(),
     Route::to::<describe_cluster::DescribeCluster>(),
     Route::to::<describe_topic_partitions::DescribeTopicPartitions>(),
+    Route::to::<offset_commit::OffsetCommit>(),
+    Route::to::<offset_fetch::OffsetFetch>(),
+    Route::to::<find_coordinator::FindCoordinator>(),
+    Route::to::<join_group::JoinGroup>(),
+    Route::to::<heartbeat::Heartbeat>(),
+    Route::to::<leave_group::LeaveGroup>(),
+    Route::to::<sync_group::SyncGroup>(),
+    Route::to::<describe_groups::DescribeGroups>(),
+    Route::to::<list_groups::ListGroups>(),
+    Route::to::<delete_groups::DeleteGroups>(),
+    Route::to::<offset_delete::OffsetDelete>(),
 ];
 
 /// The route of an API, if it is served and has no path of its own.

@@ -89,12 +89,20 @@ fn an_offset_of_an_earlier_topic_of_that_name_is_not_told() {
 #[test]
 fn everything_a_group_has_committed_can_be_fetched() {
     let mut world = World::new();
-    assert!(world.coordinator.fetch_all(GROUP).is_empty());
-    world.commit("", -1, 7).unwrap();
-    let all = world.coordinator.fetch_all(GROUP);
+    let unknown = |_: &str| TopicId::ZERO;
+    assert!(world.coordinator.fetch_all(GROUP, &unknown).is_empty());
+    let mut request = world.commit_request("", -1, 7);
+    request.topics[0].topic_id = TopicId([1; 16]);
+    world.ask_commit(request).unwrap();
+    let all = world.coordinator.fetch_all(GROUP, &unknown);
     let offset = &all[0].partitions[0];
     assert_eq!((all[0].topic.as_str(), offset.offset, offset.leader_epoch), ("t", Offset(7), 3));
     assert_eq!(offset.metadata, "m");
+    assert_eq!(world.coordinator.fetch_all(GROUP, &|_| TopicId([1; 16])).len(), 1);
+    assert!(
+        world.coordinator.fetch_all(GROUP, &|_| TopicId([2; 16])).is_empty(),
+        "another topic of that name"
+    );
 }
 
 #[test]
@@ -125,8 +133,13 @@ fn offsets_are_deleted_unless_a_member_subscribes() {
 #[test]
 fn offsets_go_with_their_topic() {
     let mut world = World::new();
-    world.commit("", -1, 7).unwrap();
-    let step = world.coordinator.topics_deleted(world.now(), &["t".to_owned(), "u".to_owned()]);
+    let mut request = world.commit_request("", -1, 7);
+    request.topics[0].topic_id = TopicId([2; 16]);
+    world.ask_commit(request).unwrap();
+    let deleted = |id| [("t".to_owned(), TopicId([id; 16])), ("u".to_owned(), TopicId([9; 16]))];
+    let step = world.coordinator.topics_deleted(world.now(), &deleted(1));
+    assert!(step.records.is_empty(), "another topic of that name");
+    let step = world.coordinator.topics_deleted(world.now(), &deleted(2));
     assert_eq!(step.records.len(), 1);
     world.take(step);
     assert_eq!(world.committed(), -1);
