@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use waybill_control::{Controller, ControllerDeps, Image};
-use waybill_rt::{Budget, Metrics, SharedClock, SharedEntropy, SharedNet, Stream, Supervisor};
+use waybill_rt::{Metrics, SharedClock, SharedEntropy, SharedNet, Stream, Supervisor};
 use waybill_security::{ClientSoftware, Gate, Principal, RequestContext, SharedQuotas, Usage};
 use waybill_storage::LogEngine;
 use waybill_types::ClusterId;
@@ -23,7 +23,7 @@ use crate::fetch::session::Sessions;
 use crate::groups::service::Groups;
 use crate::host::EngineHost;
 use crate::metrics::NetMetrics;
-use crate::net::connection::{Limits, serve};
+use crate::net::connection::{FrameBudget, Limits, serve};
 use crate::net::listener::{ConnectionLimits, Connections, Place, accept};
 use crate::net::outbox::Ended;
 
@@ -123,7 +123,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
     let limits = Limits {
         max_frame: usize::try_from(broker.config.kafka_number("socket.request.max.bytes"))
             .unwrap_or_default(),
-        frames: Budget::new("requests", broker.config.request_bytes),
+        frames: FrameBudget::new(broker.config.request_bytes),
         frame_timeout: broker.config.frame_timeout,
         idle: broker.config.kafka_ms("connections.max.idle.ms"),
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::{mpsc, watch};
-use waybill_rt::{Budget, SharedClock, Stream};
+use waybill_rt::{Budget, BudgetPermit, SharedClock, Stream};
 
 use super::outbox::{self, Answered, Ended, Pending};
 
@@ -32,11 +32,42 @@ pub struct Limits {
     /// The largest frame in bytes (`socket.request.max.bytes`).
     pub max_frame: usize,
     /// Bytes of frames held by all connections together.
-    pub frames: Budget,
+    pub frames: FrameBudget,
     /// How long a half-sent frame may take.
     pub frame_timeout: Duration,
     /// How long a connection may be idle (`connections.max.idle.ms`).
     pub idle: Duration,
+}
+
+/// The largest frame that counts as small, in bytes: Kafka clients send requests of up to 1 MiB by default.
+const SMALL_FRAME: usize = (1 << 20) + (64 << 10);
+
+/// Bytes of frames held by all connections together. Small frames have a share of their own, so that a few clients
+/// that announce huge frames and stall do not hold up everybody else.
+#[derive(Debug, Clone)]
+pub struct FrameBudget {
+    small: Budget,
+    large: Budget,
+}
+
+impl FrameBudget {
+    /// A budget of `bytes`, a quarter of it for small frames.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        let small = bytes / 4;
+        Self { small: Budget::new("requests_small", small), large: Budget::new("requests", bytes - small) }
+    }
+
+    /// Bytes taken now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.small.used() + self.large.used()
+    }
+
+    async fn take(&self, bytes: usize) -> BudgetPermit {
+        let share = if bytes <= SMALL_FRAME { &self.small } else { &self.large };
+        share.take(bytes).await
+    }
 }
 
 /// Serves a connection until either side ends it.

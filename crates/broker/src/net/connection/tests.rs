@@ -40,7 +40,7 @@ fn frame(kind: u8, seconds: u8, name: u8) -> Vec<u8> {
 fn limits() -> Limits {
     Limits {
         max_frame: 100,
-        frames: Budget::new("frames", 1000),
+        frames: FrameBudget::new(4000),
         frame_timeout: Duration::from_secs(30),
         idle: Duration::from_secs(600),
     }
