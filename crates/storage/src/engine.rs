@@ -105,7 +105,15 @@ impl LogEngine {
     /// # Errors
     /// When the WAL failed, is closed or the disk is full.
     pub async fn reserve(&self, bytes: usize) -> Result<WalPermit, WalError> {
-        self.shared.services.wal()?.reserve(bytes).await
+        let services = &self.shared.services;
+        let wal = services.wal()?;
+        let stopping = services.supervisor.stopping();
+        tokio::select! {
+            biased;
+            permit = wal.reserve(bytes) => permit,
+            // A full ring waits for segments, which nobody writes any more.
+            () = stopping.cancelled() => Err(services.poisoned().map_or(WalError::Closed, WalError::Poisoned)),
+        }
     }
 
     /// A partition that this process leads.

@@ -23,7 +23,7 @@ use crate::ledger::{Ledger, PreparedObject};
 use crate::log_cache::WalEntry;
 use crate::options::Sabotage;
 use crate::partition::Partition;
-use crate::plan::{Progress, slice_of};
+use crate::plan::{Gap, Progress, slice_of};
 use crate::segment::{BuiltSegment, SegmentIdentity, SliceInput, build, object_name};
 use crate::services::Services;
 use crate::shared::Shared;
@@ -40,6 +40,8 @@ pub(crate) enum FlushError {
     Meta(#[from] MetaError),
     #[error(transparent)]
     Wal(#[from] WalError),
+    #[error(transparent)]
+    Gap(#[from] Gap),
 }
 
 /// A segment that is durable but not committed.
@@ -58,8 +60,16 @@ impl Shared {
                 () = self.flush_wake.notified() => {}
             }
             while self.wants_flush(self.cache.unflushed_bytes()) && !stopping.is_cancelled() {
-                if !self.flush_once().await? {
-                    break;
+                match self.flush_once().await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // What can not be read back now may be read later; a ring that fills up slows producers.
+                    Err(FlushError::Wal(error @ WalError::Io(_))) => {
+                        self.services.metrics.flush_failures.inc();
+                        tracing::warn!(%error, "batches could not be read back from the write-ahead log; trying again");
+                        self.services.clock.sleep(RETRY).await;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -80,15 +90,11 @@ impl Shared {
         if to_flush.entries.is_empty() && trim.is_none() {
             return Ok(false);
         }
-        let mut progress = Progress::default();
-        let inputs = self.gather(to_flush.entries, &mut progress).await?;
-        let written = match inputs.is_empty() {
-            true => Vec::new(),
-            false => vec![write_segment(&self.services, inputs).await?],
-        };
-        let mut ledger = self.services.ledger.lock().await;
-        self.commit_flush(&mut ledger, written, progress, trim).await?;
-        drop(ledger);
+        if let Err(error) = self.flush_taken(&to_flush.entries, trim).await {
+            // Nothing may be trimmed, nor anything behind be committed, before these are in segments.
+            self.cache.put_back(to_flush.entries);
+            return Err(error);
+        }
         self.cache.note_flushed(to_flush.below);
         self.cache.evict();
         let took = self.services.clock.monotonic().saturating_sub(began);
@@ -96,12 +102,24 @@ impl Shared {
         Ok(true)
     }
 
+    async fn flush_taken(&self, entries: &[WalEntry], trim: Option<WalPosition>) -> Result<(), FlushError> {
+        let mut progress = Progress::default();
+        let inputs = self.gather(entries, &mut progress).await?;
+        let written = match inputs.is_empty() {
+            true => Vec::new(),
+            false => vec![write_segment(&self.services, inputs).await?],
+        };
+        let mut ledger = self.services.ledger.lock().await;
+        self.commit_flush(&mut ledger, written, progress, trim).await
+    }
+
     /// Sorts entries by partition and fetches their batches, from memory or back from the WAL.
     async fn gather(
         &self,
-        mut entries: Vec<WalEntry>,
+        entries: &[WalEntry],
         progress: &mut Progress,
     ) -> Result<Vec<SliceInput>, FlushError> {
+        let mut entries: Vec<&WalEntry> = entries.iter().collect();
         entries.sort_by_key(|entry| (entry.partition.id, entry.base));
         let mut inputs = Vec::new();
         for run in entries.chunk_by(|one, two| one.partition.serial == two.partition.serial) {
@@ -112,7 +130,9 @@ impl Shared {
                 continue;
             }
             let committed = progress.entry(partition.id, || Some(partition.committed.lock().clone()));
-            inputs.extend(committed.and_then(|committed| slice_of(partition.id, committed, frames)));
+            if let Some(committed) = committed {
+                inputs.extend(slice_of(partition.id, committed, frames)?);
+            }
         }
         Ok(inputs)
     }
@@ -120,7 +140,7 @@ impl Shared {
     async fn frames(
         &self,
         partition: &Partition,
-        run: &[WalEntry],
+        run: &[&WalEntry],
     ) -> Result<Vec<(FrameHeader, Bytes)>, FlushError> {
         let base = run.first().map_or(waybill_types::Offset::ZERO, |entry| entry.base);
         let found: Vec<_> = {
@@ -155,6 +175,9 @@ impl Shared {
             rebase(committed, &partition.committed.lock());
             if self.services.options.sabotage.breaks(Sabotage::SnapshotOfMemory) {
                 committed.producers = partition.append.lock().producers.clone();
+            }
+            if self.services.options.sabotage.breaks(Sabotage::CommitWithoutSnapshot) {
+                committed.producers = partition.committed.lock().producers.clone();
             }
         }
         let live = add_segments(&self.services, &written, &mut progress.partitions, &mut batch);

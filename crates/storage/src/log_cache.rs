@@ -123,6 +123,15 @@ impl LogCache {
         ToFlush { entries, trim, below }
     }
 
+    /// Gives back what was taken and could not be flushed: it is the oldest again.
+    pub(crate) fn put_back(&self, entries: Vec<WalEntry>) {
+        let mut state = self.state.lock();
+        for entry in entries.into_iter().rev() {
+            state.unflushed_bytes += entry.length as u64;
+            state.unflushed.push_front(entry);
+        }
+    }
+
     pub(crate) fn note_flushed(&self, below: WalPosition) {
         let mut state = self.state.lock();
         state.flushed_below = state.flushed_below.max(below);

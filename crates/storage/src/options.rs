@@ -99,10 +99,8 @@ pub enum Sabotage {
     DuplicateAckedInFlight,
     /// The snapshot in a commit is of the assigned state instead of the state at the committed end.
     SnapshotOfMemory,
-    /// The trim moves without the producer snapshot.
-    TrimWithoutSnapshot,
-    /// Recovery takes frames whose offset does not follow the committed end.
-    RecoveryWithoutContiguity,
+    /// A commit moves the committed end without the producer state at that end.
+    CommitWithoutSnapshot,
     /// A dead object is deleted before the commit that drops its name.
     DeleteBeforeCommit,
 }

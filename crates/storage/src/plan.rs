@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
-use waybill_types::TopicPartition;
+use waybill_types::{Offset, TopicPartition};
 use waybill_wal::{FrameFlags, FrameHeader};
 
 use crate::committed::Committed;
@@ -31,16 +31,28 @@ impl Progress {
     }
 }
 
+/// Frames of a partition do not follow each other: going on would lose what lies between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("partition {partition} ends at {end} but the next batch is {next}")]
+pub(crate) struct Gap {
+    partition: TopicPartition,
+    end: Offset,
+    next: Offset,
+}
+
 /// Advances a partition over its next frames and makes a slice of them. Frames below the log start are not kept, so
 /// there may be no slice.
 pub(crate) fn slice_of(
     id: TopicPartition,
     committed: &mut Committed,
     frames: Vec<(FrameHeader, Bytes)>,
-) -> Option<SliceInput> {
+) -> Result<Option<SliceInput>, Gap> {
     let mut kept = Vec::with_capacity(frames.len());
     let mut aborted = Vec::new();
     for (header, records) in frames {
+        if header.base_offset != committed.end {
+            return Err(Gap { partition: id, end: committed.end, next: header.base_offset });
+        }
         let open = committed.producers.transaction_start(header.producer_id);
         committed.advance(&header);
         let marker = header.flags.contains(FrameFlags::CONTROL);
@@ -53,5 +65,6 @@ pub(crate) fn slice_of(
         }
     }
     let (epochs, producers) = (committed.epochs.started().to_vec(), committed.producers.snapshots());
-    (!kept.is_empty()).then_some(SliceInput { partition: id, frames: kept, epochs, producers, aborted })
+    let slice = SliceInput { partition: id, frames: kept, epochs, producers, aborted };
+    Ok((!slice.frames.is_empty()).then_some(slice))
 }

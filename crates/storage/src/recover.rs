@@ -19,7 +19,7 @@ use crate::committed::Committed;
 use crate::driver::{RecoveredWal, WalRegistration};
 use crate::error::OpenError;
 use crate::flush::{WrittenSegment, add_segments, write_segment};
-use crate::options::{EngineDeps, EngineOptions, Sabotage};
+use crate::options::{EngineDeps, EngineOptions};
 use crate::plan::{Progress, slice_of};
 use crate::services::Services;
 
@@ -208,7 +208,7 @@ impl<'a> Recovery<'a> {
                 &format!("it has leader epoch {}, not {expected}", header.leader_epoch),
             ));
         }
-        if !contiguous && !self.services.options.sabotage.breaks(Sabotage::RecoveryWithoutContiguity) {
+        if !contiguous {
             return Err(damaged(header, &format!("the log ends at {end}")));
         }
         self.ends.insert(header.partition, header.last_offset.next());
@@ -227,7 +227,10 @@ impl<'a> Recovery<'a> {
             let Some(id) = run.first().map(|frame| frame.frame.header.partition) else { continue };
             let batches = run.iter().map(|frame| (frame.frame.header, frame.frame.records.clone())).collect();
             let committed = self.committed(id)?;
-            inputs.extend(committed.and_then(|committed| slice_of(id, committed, batches)));
+            if let Some(committed) = committed {
+                let slice = slice_of(id, committed, batches);
+                inputs.extend(slice.map_err(|gap| OpenError::Mismatch(gap.to_string()))?);
+            }
         }
         if !inputs.is_empty() {
             self.written.push(write_segment(self.services, inputs).await?);

@@ -24,6 +24,7 @@ struct State {
     poisoned: bool,
     closed: bool,
     reads: u64,
+    failing_reads: u32,
 }
 
 /// Clones share the WAL.
@@ -67,6 +68,11 @@ impl TestWal {
 
     pub(crate) fn reads(&self) -> u64 {
         self.state.lock().reads
+    }
+
+    /// The next `count` reads fail.
+    pub(crate) fn fail_reads(&self, count: u32) {
+        self.state.lock().failing_reads = count;
     }
 
     pub(crate) fn trimmed(&self) -> u64 {
@@ -173,6 +179,11 @@ impl Wal for TestWal {
     fn read(&self, position: WalPosition, length: usize) -> BoxFuture<'_, Result<Bytes, WalError>> {
         let mut state = self.state.lock();
         state.reads += 1;
+        if state.failing_reads > 0 {
+            state.failing_reads -= 1;
+            return std::future::ready(Err(WalError::Io(Arc::new(std::io::Error::other("made to fail")))))
+                .boxed();
+        }
         let found = state.durable.iter().find(|(_, frame)| frame.position == position);
         let result = match found {
             _ if position < state.trim => Err(WalError::Trimmed(position)),

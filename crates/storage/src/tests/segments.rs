@@ -100,3 +100,23 @@ async fn a_crash_between_put_and_commit_repeats_the_flush() {
     assert_eq!(world.store.list("seg/").await.unwrap().len(), 1, "orphans are swept");
     assert_eq!(read_all(&engine.partition(&partition(0)).unwrap()).await, [(0, 1)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_read_back_holds_up_everything_behind_it() {
+    let mut world = World::automatic();
+    world.options.flush_bytes = 1 << 20;
+    world.options.log_cache_bytes = 0;
+    world.options.unflushed_cache_bytes = 0;
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, 1).await;
+    let log = engine.partition(&partition(0)).unwrap();
+    append(&engine, &log, prepared(2, 1, 100)).await;
+    world.wal.fail_reads(1);
+    assert!(engine.shared.flush_all().await.is_err());
+    // The batch behind it must not be committed, nor the WAL trimmed, without it.
+    append(&engine, &log, prepared(2, 1, 100)).await;
+    engine.close().await.unwrap();
+    world.crash(engine).await;
+    let engine = world.open().await;
+    assert_eq!(read_all(&engine.partition(&partition(0)).unwrap()).await, [(0, 1), (2, 3)]);
+}

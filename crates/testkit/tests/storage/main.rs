@@ -1,0 +1,11 @@
+//! The log engine on a disk that loses, tears and fails: redb, segments and the file WAL together.
+//!
+//! - [`life`]: one life of a process: start, load by clients that retry, death.
+//! - [`model`]: what clients were told, held against what the log shows.
+//! - [`simulate`]: many lives on one disk, by a seed; the same with rules left out.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod life;
+mod model;
+mod simulate;
