@@ -4,6 +4,8 @@
 //! block checksums verified when there, a content size and a content checksum passed over. What follows the end mark
 //! is not looked at.
 
+use lz4_flex::block::DecompressError;
+
 use super::CompressionError;
 use super::xxh32::xxh32;
 
@@ -85,13 +87,13 @@ impl<'a> Lz4Blocks<'a> {
         }
     }
 
-    /// Decompresses the next block that is not empty; 0 at the end.
-    pub(super) fn advance(&mut self) -> Result<usize, CompressionError> {
+    /// Decompresses the next block that is not empty; 0 at the end. `room` of `limit` bytes may still be made.
+    pub(super) fn advance(&mut self, room: usize, limit: usize) -> Result<usize, CompressionError> {
         loop {
             if matches!(self.current, Current::End) {
                 return Ok(0);
             }
-            self.next_block()?;
+            self.next_block(room, limit)?;
             let length = self.chunk().len();
             if length > 0 {
                 return Ok(length);
@@ -105,7 +107,7 @@ impl<'a> Lz4Blocks<'a> {
         Ok(u32::from_le_bytes(*word))
     }
 
-    fn next_block(&mut self) -> Result<(), CompressionError> {
+    fn next_block(&mut self, room: usize, limit: usize) -> Result<(), CompressionError> {
         let word = self.word()?;
         if word & !STORED == 0 {
             if self.flags & CONTENT_CHECKSUM != 0 {
@@ -127,13 +129,17 @@ impl<'a> Lz4Blocks<'a> {
             self.current = Current::Stored(raw);
             return Ok(());
         }
-        // LZ4 can not yield more than 255 bytes from one of input, so a short block needs no full-size buffer.
-        let space = self.max_block.min(raw.len().saturating_mul(255));
+        // LZ4 can not yield more than 255 bytes from one of input, so a short block needs no full-size buffer; and a
+        // byte more than may be made is enough to see that there are too many.
+        let space = self.max_block.min(raw.len().saturating_mul(255)).min(room.saturating_add(1));
         if self.block.len() < space {
             self.block.resize(space, 0);
         }
-        let filled =
-            lz4_flex::block::decompress_into(raw, &mut self.block).map_err(CompressionError::codec)?;
+        let place = self.block.get_mut(..space).unwrap_or_default();
+        let filled = lz4_flex::block::decompress_into(raw, place).map_err(|error| match error {
+            DecompressError::OutputTooSmall { .. } if space > room => CompressionError::TooLarge { limit },
+            other => CompressionError::codec(other),
+        })?;
         self.current = Current::Filled(filled);
         Ok(())
     }

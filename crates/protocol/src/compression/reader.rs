@@ -126,7 +126,7 @@ impl<'a> Decompressor<'a> {
             }
             Inner::Gzip(streamed) => streamed.advance("gzip")?,
             Inner::Snappy(blocks) => blocks.advance(room, self.limit)?,
-            Inner::Lz4(blocks) => blocks.advance()?,
+            Inner::Lz4(blocks) => blocks.advance(room, self.limit)?,
             Inner::Zstd(reader) => reader.advance()?,
         };
         if grown > room {
