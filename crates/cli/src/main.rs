@@ -2,9 +2,15 @@
 //!
 //! - [`settings`]: the configuration file, merged under flags and environment.
 //! - [`serve`]: a broker.
+//! - [`topic`], [`group`]: administration over the Kafka protocol; [`admin`]: what they share.
+//! - [`output`]: tables or JSON.
 
+mod admin;
+mod group;
+mod output;
 mod serve;
 mod settings;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -17,6 +23,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(name = "waybill", version, about, arg_required_else_help = true)]
 struct Cli {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t, env = "WAYBILL_OUTPUT")]
+    output: output::Format,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -25,6 +35,10 @@ struct Cli {
 enum Command {
     /// Runs a broker.
     Serve(Box<serve::ServeArgs>),
+    /// Administers topics.
+    Topic(topic::TopicArgs),
+    /// Administers consumer groups.
+    Group(group::GroupArgs),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +64,8 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(*args).await,
+        Command::Topic(args) => topic::run(args, cli.output).await,
+        Command::Group(args) => group::run(args, cli.output).await,
     }
 }
 
@@ -65,4 +81,14 @@ fn start_log() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn flags_do_not_contradict_each_other() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -17,6 +17,9 @@ use figment::value::{Dict, Value};
 /// # Errors
 /// When the file can not be read, or a value has no form that a flag could take.
 pub(crate) fn merge(mut arguments: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
+    if !takes_file(&arguments) {
+        return Ok(arguments);
+    }
     let Some(path) = config_path(&arguments) else { return Ok(arguments) };
     let given = given_flags(&arguments);
     let file = read(Path::new(&path))?;
@@ -91,6 +94,19 @@ fn text(flag: &str, value: &Value) -> anyhow::Result<String> {
     })
 }
 
+/// Whether the command is one that a file configures; others share none of its keys.
+fn takes_file(arguments: &[OsString]) -> bool {
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        match argument.to_str() {
+            Some("--output") => drop(rest.next()),
+            Some(flag) if flag.starts_with('-') => {}
+            command => return command == Some("serve"),
+        }
+    }
+    false
+}
+
 fn config_path(arguments: &[OsString]) -> Option<OsString> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -151,8 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn commands_without_a_file_are_left_alone() {
+        let plain = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for line in
+            ["waybill topic create serve --config=/does/not/exist", "waybill --output json group list"]
+        {
+            assert_eq!(merge(plain(line)).unwrap(), plain(line));
+        }
+        assert!(merge(plain("waybill --output json serve --config=/does/not/exist")).is_err());
+    }
+
+    #[test]
     fn a_missing_or_broken_file_says_so() {
-        let missing = merge(vec!["waybill".into(), "--config=/does/not/exist.toml".into()]).unwrap_err();
+        let missing = merge(vec!["waybill".into(), "serve".into(), "--config=/does/not/exist.toml".into()])
+            .unwrap_err();
         assert!(missing.to_string().contains("/does/not/exist.toml"), "{missing}");
         assert!(merged("node-id = ", &[]).is_err());
     }
