@@ -1,0 +1,100 @@
+//! The HTTP API and its server: `/v1/…`, OpenAPI, health, metrics.
+//!
+//! Only `/healthz`, `/readyz` and `/metrics` are open. Every other route asks the gate, and is refused on addresses
+//! that are not loopback until authentication can be configured.
+
+mod ask;
+mod body;
+mod health;
+mod lists;
+mod openapi;
+mod problem;
+mod track;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use waybill_rt::{Metrics, SharedClock};
+use waybill_security::Gate;
+
+use crate::ingest::Progress;
+use crate::store::Store;
+pub use body::*;
+pub use problem::{Problem, ProblemBody};
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct App {
+    /// The view's store.
+    pub store: Arc<dyn Store>,
+    /// How far the view is.
+    pub progress: Arc<Progress>,
+    /// Wall and monotonic time.
+    pub clock: SharedClock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who may ask.
+    pub gate: Gate,
+    /// The view's name.
+    pub view: Arc<str>,
+    /// The server listens on loopback only.
+    pub is_loopback: bool,
+    pub(crate) gauges: Arc<health::Gauges>,
+}
+
+impl App {
+    /// Prepares the routes' state and registers its metrics.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        progress: Arc<Progress>,
+        clock: SharedClock,
+        metrics: Metrics,
+        gate: Gate,
+        view: &str,
+        is_loopback: bool,
+    ) -> Self {
+        let gauges = Arc::new(health::Gauges::register(&metrics));
+        Self { store, progress, clock, metrics, gate, view: Arc::from(view), is_loopback, gauges }
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let closed = Router::new()
+        .route("/v1/track/{id}", get(track::track))
+        .route("/v1/search", get(lists::search))
+        .route("/v1/exceptions", get(lists::exceptions))
+        .route("/v1/changes", get(lists::changes))
+        .route("/v1/sources", get(lists::sources))
+        .route("/v1/quarantine", get(lists::quarantine))
+        .route("/v1/state", get(lists::state))
+        .route("/v1/checkpoints/{name}", put(lists::checkpoint))
+        .route("/v1/openapi.json", get(openapi::document))
+        .layer(middleware::from_fn_with_state(app.clone(), guard));
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .merge(closed)
+        .fallback(|| async { Problem::not_found("there is no such page") })
+        .with_state(app)
+}
+
+async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    if !app.is_loopback {
+        return Problem::new(403, "this address is not loopback")
+            .hint("listen on 127.0.0.1 until authentication is configured; only /healthz, /readyz and /metrics are open here")
+            .into_response();
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    match ask::permit(&app, peer) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}

@@ -1,0 +1,30 @@
+//! `GET /v1/openapi.json`.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::{lists, track};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Waybill visibility",
+        description = "Where is it, what changed, is it late, and what was known when."
+    ),
+    paths(
+        track::track,
+        lists::search,
+        lists::exceptions,
+        lists::changes,
+        lists::sources,
+        lists::quarantine,
+        lists::state,
+        lists::checkpoint
+    )
+)]
+struct Document;
+
+/// The document.
+pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}

@@ -1,0 +1,382 @@
+//! Where facts, offsets and derived rows live. [`sqlite`] is the store of one process; one for many machines implements
+//! the same traits and passes the same tests.
+//!
+//! Two stages write: *collect* inserts the facts of records and moves their partition's offset in one transaction, by
+//! compare-and-set, so that a second instance changes nothing; *derive* replaces the derived rows of dirty subjects.
+//! Answers read facts; derived rows serve search, lists and changes only.
+
+pub mod schema;
+pub mod sqlite;
+mod sqlite_read;
+mod sqlite_write;
+
+use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
+
+use crate::mapping::{Mapping, Record, Refusal};
+use crate::model::change::Change;
+use crate::model::time::Day;
+use crate::model::{Evidence, Fact, Frontier, State, Subject, Telling};
+
+/// A store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said so.
+    #[error("the store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// What it holds can not be read.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+    /// It was made by another version.
+    #[error("the store has format {found}, this program reads {expected}; rebuild it into a new file")]
+    Format {
+        /// What it has.
+        found: i64,
+        /// What this program reads.
+        expected: i64,
+    },
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Its facts.
+    Projected(Vec<Fact>),
+    /// Why it was refused.
+    Quarantined(Refusal),
+}
+
+/// A record and what became of it.
+#[derive(Debug, Clone)]
+pub struct Collected {
+    /// The record.
+    pub record: Record,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Records of one partition, in the order of their offsets.
+#[derive(Debug, Clone)]
+pub struct PartitionBatch {
+    /// The topic's id.
+    pub topic: TopicId,
+    /// Its name.
+    pub topic_name: String,
+    /// What mapped it.
+    pub mapping: Mapping,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The next offset that the store must have; else the batch is not taken.
+    pub expected: Offset,
+    /// The next offset once it is taken.
+    pub next: Offset,
+    /// The records.
+    pub records: Vec<Collected>,
+}
+
+/// Whether a batch was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It was.
+    Yes,
+    /// The store had another next offset: another instance is ahead.
+    Fenced {
+        /// What it had.
+        next: Offset,
+    },
+}
+
+/// Counts of one partition. Always `taken = projected + held + quarantined`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// The topic.
+    pub topic: TopicId,
+    /// Its name.
+    pub topic_name: String,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Records read.
+    pub taken: u64,
+    /// Records whose facts were stored.
+    pub projected: u64,
+    /// Records held behind a quarantined one.
+    pub held: u64,
+    /// Records refused.
+    pub quarantined: u64,
+    /// Rows in quarantine; must equal `quarantined`.
+    pub quarantine_rows: u64,
+}
+
+impl Counts {
+    /// Whether nothing was lost or counted twice.
+    #[must_use]
+    pub const fn is_conserved(&self) -> bool {
+        self.taken == self.projected + self.held + self.quarantined
+            && self.quarantined == self.quarantine_rows
+    }
+}
+
+/// A source topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// Its id.
+    pub topic: TopicId,
+    /// Its name.
+    pub name: String,
+    /// What maps it.
+    pub mapping: Mapping,
+}
+
+/// A refused record, kept whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuarantineRow {
+    /// Where it stood.
+    pub evidence: Evidence,
+    /// The topic's name.
+    pub topic_name: String,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+    /// Its headers.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Why it was refused, word and detail.
+    pub reason: String,
+    /// What refused it.
+    pub mapping: String,
+}
+
+/// The derived row of a subject: what lists and search need, as of everything known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Derived {
+    /// Whose.
+    pub subject: Subject,
+    /// Its state.
+    pub state: State,
+    /// The promise that counts.
+    pub promised: Option<Day>,
+    /// The newest estimate.
+    pub estimated: Option<Day>,
+    /// The day of delivery.
+    pub delivered: Option<Day>,
+    /// When that was told.
+    pub delivered_told: Option<TimestampMs>,
+    /// Days late.
+    pub days_late: Option<i64>,
+    /// When it was first told of.
+    pub first_told: TimestampMs,
+    /// Something is wrong with one of its facts: a rule other than those about promises finds it.
+    pub flagged: bool,
+    /// What full-text search looks in: one `label value` a line.
+    pub text: String,
+}
+
+/// What deriving gives for one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Derivation {
+    /// Its row.
+    pub row: Derived,
+    /// Its changes, by record time.
+    pub changes: Vec<Change>,
+}
+
+/// The two state hashes and what they cover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateHashes {
+    /// Of the set of facts.
+    pub content_hash: String,
+    /// Of facts and positions.
+    pub log_hash: String,
+    /// Tellings covered.
+    pub tellings: u64,
+    /// Facts covered.
+    pub facts: u64,
+}
+
+/// A hit of search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Whose.
+    pub subject: Subject,
+    /// How it matched.
+    pub by: Match,
+}
+
+/// How a search matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Match {
+    /// The whole id.
+    Exact,
+    /// The beginning of the id.
+    Prefix,
+    /// Words in names, references or places.
+    Text,
+}
+
+/// Which subjects a list looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Those that may have an exception at a moment: open then, or flagged.
+    Suspect {
+        /// The moment.
+        as_of: TimestampMs,
+    },
+    /// Orders that had been told of and were open at a moment.
+    OpenOrders {
+        /// The moment.
+        as_of: TimestampMs,
+    },
+}
+
+/// Reads of one consistent snapshot.
+pub trait Read {
+    /// How far each partition was collected.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn frontier(&self) -> Result<Frontier, StoreError>;
+
+    /// The sources.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn sources(&self) -> Result<Vec<SourceRow>, StoreError>;
+
+    /// Counts by partition.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn counts(&self) -> Result<Vec<Counts>, StoreError>;
+
+    /// The subjects with this id, by kind.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn resolve(&self, id: &str) -> Result<Vec<Subject>, StoreError>;
+
+    /// All that was told of a subject, but of readings only those outside their limits.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn tellings(&self, subject: &Subject) -> Result<Vec<Telling>, StoreError>;
+
+    /// The newest `limit` readings of a subject told up to `as_of`, oldest first.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn readings(
+        &self,
+        subject: &Subject,
+        as_of: TimestampMs,
+        limit: usize,
+    ) -> Result<Vec<Telling>, StoreError>;
+
+    /// Up to `limit` links told of anything as part of `holder`.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn links_into(&self, holder: &Subject, limit: usize) -> Result<Vec<Telling>, StoreError>;
+
+    /// Whether any correction was ever told.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn has_corrections(&self) -> Result<bool, StoreError>;
+
+    /// Subjects that match a query, best first.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn search(&self, words: &str, limit: usize) -> Result<Vec<Candidate>, StoreError>;
+
+    /// Derived rows of a list, by promised day, those without a promise last.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn list(&self, listing: Listing) -> Result<Vec<Derived>, StoreError>;
+
+    /// The derived row of a subject.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn derived(&self, subject: &Subject) -> Result<Option<Derived>, StoreError>;
+
+    /// Changes told after `since` and up to `as_of`, newest first.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn changes(
+        &self,
+        since: TimestampMs,
+        as_of: TimestampMs,
+        limit: usize,
+    ) -> Result<Vec<Change>, StoreError>;
+
+    /// Subjects told of up to `as_of`, by kind.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn census(&self, as_of: TimestampMs) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// Quarantined records, newest first.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError>;
+
+    /// The state hashes.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn hashes(&self) -> Result<StateHashes, StoreError>;
+
+    /// The token of a named checkpoint.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn checkpoint(&self, name: &str) -> Result<Option<String>, StoreError>;
+}
+
+/// A store. Its methods block; callers in async code use blocking tasks.
+pub trait Store: Send + Sync + 'static {
+    /// A consistent snapshot for reading.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn read(&self) -> Result<Box<dyn Read + '_>, StoreError>;
+
+    /// Takes batches, each whole or not at all, in one transaction.
+    ///
+    /// # Errors
+    /// The store failed; nothing was taken.
+    fn collect(&self, batches: &[PartitionBatch]) -> Result<Vec<Taken>, StoreError>;
+
+    /// Up to `limit` dirty subjects; they stay dirty until [`Store::derive`] replaces their rows.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn dirty(&self, limit: usize) -> Result<Vec<Subject>, StoreError>;
+
+    /// Replaces the derived rows of subjects and makes `clean` clean, in one transaction.
+    ///
+    /// # Errors
+    /// The store failed; nothing was replaced.
+    fn derive(&self, rows: &[Derivation], clean: &[Subject]) -> Result<(), StoreError>;
+
+    /// Up to `limit` quarantined records that their topic has not received.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn outbox(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError>;
+
+    /// Marks quarantined records as received by their topic.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn sent(&self, rows: &[QuarantineRow]) -> Result<(), StoreError>;
+
+    /// Keeps a token under a name for ever; `false` when the name holds another.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,123 @@
+//! The store of one process: an SQLite file, one writer and a pool of readers.
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema::{FORMAT, TABLES};
+use super::{Derivation, PartitionBatch, QuarantineRow, Read, Store, StoreError, Taken};
+use crate::model::Subject;
+
+/// Readers kept open at most; more are opened when needed and closed after use.
+const POOLED_READERS: usize = 8;
+
+/// Pages kept in memory by the writer, in KiB (negative is SQLite's way of saying so).
+const WRITER_CACHE: i64 = -65_536;
+
+/// An SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    pub(super) writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file.
+    ///
+    /// The store can always be rebuilt from the log, so commits are not fsynced one by one: after a power loss it is
+    /// consistent and a little behind, and collect goes on from its own offsets.
+    ///
+    /// # Errors
+    /// The file can not be opened, or holds another format.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut writer = Connection::open(path)?;
+        writer.pragma_update(None, "journal_mode", "wal")?;
+        writer.pragma_update(None, "synchronous", "normal")?;
+        writer.pragma_update(None, "cache_size", WRITER_CACHE)?;
+        writer.pragma_update(None, "temp_store", "memory")?;
+        writer.set_prepared_statement_cache_capacity(64);
+        let format: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match format {
+            FORMAT => {}
+            0 => {
+                let transaction = writer.transaction()?;
+                transaction.execute_batch(TABLES)?;
+                transaction.pragma_update(None, "user_version", FORMAT)?;
+                transaction.commit()?;
+            }
+            found => return Err(StoreError::Format { found, expected: FORMAT }),
+        }
+        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+    }
+
+    fn reader(&self) -> Result<Connection, StoreError> {
+        if let Some(reader) = self.readers.lock().pop() {
+            return Ok(reader);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let reader = Connection::open_with_flags(&self.path, flags)?;
+        reader.busy_timeout(std::time::Duration::from_secs(5))?;
+        reader.set_prepared_statement_cache_capacity(64);
+        Ok(reader)
+    }
+}
+
+impl Store for SqliteStore {
+    fn read(&self) -> Result<Box<dyn Read + '_>, StoreError> {
+        let connection = self.reader()?;
+        // A deferred transaction sees one snapshot from its first read on.
+        connection.execute_batch("BEGIN")?;
+        Ok(Box::new(Snapshot { store: self, connection: Some(connection) }))
+    }
+
+    fn collect(&self, batches: &[PartitionBatch]) -> Result<Vec<Taken>, StoreError> {
+        self.collect_batches(batches)
+    }
+
+    fn dirty(&self, limit: usize) -> Result<Vec<Subject>, StoreError> {
+        self.dirty_subjects(limit)
+    }
+
+    fn derive(&self, rows: &[Derivation], clean: &[Subject]) -> Result<(), StoreError> {
+        self.replace_derived(rows, clean)
+    }
+
+    fn outbox(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        self.unsent(limit)
+    }
+
+    fn sent(&self, rows: &[QuarantineRow]) -> Result<(), StoreError> {
+        self.mark_sent(rows)
+    }
+
+    fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError> {
+        self.keep_checkpoint(name, token)
+    }
+}
+
+/// One consistent view of the file.
+pub(super) struct Snapshot<'s> {
+    store: &'s SqliteStore,
+    connection: Option<Connection>,
+}
+
+impl Snapshot<'_> {
+    pub(super) fn connection(&self) -> Result<&Connection, StoreError> {
+        self.connection.as_ref().ok_or_else(|| StoreError::Corrupt("the snapshot is closed".to_owned()))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        // A reader whose transaction does not end is not given to anyone else.
+        if connection.execute_batch("COMMIT").is_ok() {
+            let mut readers = self.store.readers.lock();
+            if readers.len() < POOLED_READERS {
+                readers.push(connection);
+            }
+        }
+    }
+}
