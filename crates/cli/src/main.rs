@@ -1,16 +1,23 @@
 //! The program `waybill`: wires the crates together and owns every flag.
 //!
 //! - [`settings`]: the configuration file, merged under flags and environment.
-//! - [`serve`]: a broker.
+//! - [`serve`]: a broker. [`visibility`]: the service that answers.
+//! - [`load`], [`track`]: files in, answers out. [`demo`]: all of it at once.
+//! - [`kafka`]: what the commands that use librdkafka share.
 //! - [`topic`], [`group`]: administration over the Kafka protocol; [`admin`]: what they share.
 //! - [`output`]: tables or JSON.
 
 mod admin;
+mod demo;
 mod group;
+mod kafka;
+mod load;
 mod output;
 mod serve;
 mod settings;
 mod topic;
+mod track;
+mod visibility;
 
 use std::process::ExitCode;
 
@@ -35,6 +42,14 @@ struct Cli {
 enum Command {
     /// Runs a broker.
     Serve(Box<serve::ServeArgs>),
+    /// Runs the service that answers from topics, with its pages.
+    Visibility(visibility::VisibilityArgs),
+    /// Puts files into a topic.
+    Load(load::LoadArgs),
+    /// Tells where something is, and what changed.
+    Track(track::TrackArgs),
+    /// Runs everything at once, with events of its own.
+    Demo(demo::DemoArgs),
     /// Administers topics.
     Topic(topic::TopicArgs),
     /// Administers consumer groups.
@@ -64,6 +79,10 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(*args).await,
+        Command::Visibility(args) => visibility::run(args).await,
+        Command::Load(args) => load::run(args, cli.output).await,
+        Command::Track(args) => tokio::task::spawn_blocking(move || track::run(&args, cli.output)).await?,
+        Command::Demo(args) => demo::run(args).await,
         Command::Topic(args) => topic::run(args, cli.output).await,
         Command::Group(args) => group::run(args, cli.output).await,
     }

@@ -11,7 +11,7 @@ use waybill_broker::{BrokerConfig, Endpoint, ListenerSpec};
 use waybill_types::BrokerId;
 
 mod node;
-mod stop;
+pub(crate) mod stop;
 
 pub(crate) use node::{Node, NodeOptions};
 

@@ -1,0 +1,85 @@
+//! `waybill visibility`: the service that answers from topics.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+use waybill_rt::{Metrics, RealClock};
+use waybill_visibility::mapping::Mapping;
+use waybill_visibility::{VisibilityConfig, serve};
+
+use crate::serve::stop;
+
+/// What `waybill visibility` takes.
+#[derive(Debug, Args)]
+pub(crate) struct VisibilityArgs {
+    /// A TOML file whose keys are these flags' names.
+    #[arg(long, env = "WAYBILL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The brokers.
+    #[arg(long, env = "WAYBILL_BOOTSTRAP", value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    bootstrap: String,
+
+    /// A topic and the mapping that reads it. Repeatable; without it, topics are found by their records' header.
+    #[arg(long = "topic", env = "WAYBILL_TOPIC", value_name = "NAME=MAPPING", value_delimiter = ',')]
+    topics: Vec<String>,
+
+    /// Where the view is kept: an SQLite file.
+    #[arg(long, env = "WAYBILL_STORE", value_name = "FILE", default_value = "./waybill-visibility.sqlite")]
+    store: String,
+
+    /// The view's name, part of its consumer group's.
+    #[arg(long, env = "WAYBILL_VIEW", value_name = "NAME", default_value = "main")]
+    view: String,
+
+    /// Where the API and the pages are served.
+    #[arg(long, env = "WAYBILL_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    http: SocketAddr,
+
+    /// A property of librdkafka, as in security.protocol=SASL_SSL. Repeatable.
+    #[arg(long = "property", value_name = "KEY=VALUE")]
+    properties: Vec<String>,
+}
+
+impl VisibilityArgs {
+    fn config(&self) -> anyhow::Result<VisibilityConfig> {
+        if self.store.contains("://") {
+            bail!("--store {}: only an SQLite file is built so far; name a file", self.store);
+        }
+        let mut config = VisibilityConfig::new(&self.bootstrap, &self.store);
+        config.view.clone_from(&self.view);
+        config.http = self.http;
+        for topic in &self.topics {
+            let (name, mapping) = topic
+                .split_once('=')
+                .with_context(|| format!("--topic {topic}: expected NAME=MAPPING, as in scans=epcis@1"))?;
+            let mapping: Mapping = mapping.parse().map_err(|error| anyhow!("--topic {topic}: {error}"))?;
+            config.topics.push((name.to_owned(), mapping));
+        }
+        for property in &self.properties {
+            let pair = property.split_once('=');
+            let (key, value) = pair.with_context(|| format!("--property {property}: expected KEY=VALUE"))?;
+            config.kafka.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(config)
+    }
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When it can not start, or a part of it fails.
+pub(crate) async fn run(args: VisibilityArgs) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let running = serve(args.config()?, RealClock::shared(), Metrics::default(), shutdown.clone()).await?;
+    tracing::info!(http = %running.addr, "ready");
+    tokio::select! {
+        signal = stop::signal() => tracing::info!(signal = signal?, "stopping"),
+        ended = running.ended() => ended.map_err(|failure| anyhow!("{failure}"))?,
+    }
+    shutdown.cancel();
+    running.ended().await.map_err(|failure| anyhow!("{failure}"))
+}
