@@ -111,12 +111,13 @@ async fn find(
 ) -> MetadataResponseTopic {
     let image = broker.controller.image();
     let Some(name) = wanted.name.clone() else {
-        // By id: what is not there and what may not be seen look the same.
+        // Ids give nothing away, so that a denial is told as one; the name is not.
         return match image.topic_by_id(TopicId(wanted.topic_id.0)) {
             Some(topic) if may_describe(broker, call, &topic.name, OnDenial::Audit) => {
                 describe(broker, call, request, &image, topic)
             }
-            _ => failed(None, wanted.topic_id, ErrorCode::UnknownTopicId),
+            Some(_) => failed(None, wanted.topic_id, ErrorCode::TopicAuthorizationFailed),
+            None => failed(None, wanted.topic_id, ErrorCode::UnknownTopicId),
         };
     };
     if !may_describe(broker, call, &name, OnDenial::Audit) {
