@@ -9,6 +9,8 @@ mod names;
 pub(crate) mod pin;
 mod read;
 pub(crate) mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;
