@@ -87,6 +87,12 @@ pub trait DiskFile: Send + Sync {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// Reads as [`DiskFile::read_at`], but only what needs no waiting for the disk: fewer bytes, or none, when the rest
+    /// is not in memory. `None` where that can not be told.
+    fn read_cached_at(&self, _buf: &mut [u8], _offset: u64) -> Option<usize> {
+        None
+    }
+
     /// Writes all of `parts`, one after the other, at `offset`.
     fn write_all_at(&self, parts: &[io::IoSlice<'_>], offset: u64) -> io::Result<()>;
 

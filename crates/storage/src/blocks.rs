@@ -81,14 +81,40 @@ impl Blocks {
         let record = &slice.record;
         let key = (record.object, record.index_position, 0);
         let load = || async {
-            let range = record.index_position..record.index_position.saturating_add(record.index_length);
             let name = object_name(record.object);
-            let bytes = get_exactly(store, &name, range).await?;
-            let index = parse_slice_index(&bytes).map_err(|fault| damaged(&name, fault))?;
+            let index = if record.data_length.saturating_add(record.index_length) <= self.read_ahead {
+                self.load_whole(store, slice, &name).await?
+            } else {
+                let range = record.index_position..record.index_position.saturating_add(record.index_length);
+                let bytes = get_exactly(store, &name, range).await?;
+                parse_slice_index(&bytes).map_err(|fault| damaged(&name, fault))?
+            };
             let cost = 64 + index.blocks.len() * 24 + index.aborted.len() * 24 + index.producers.len() * 200;
             Ok((Arc::new(index), cost))
         };
         self.indexes.get(key, load).await.map(|(index, _)| index)
+    }
+
+    /// Reads a small slice with its block index in one request, and keeps its batches: whoever asks for the index
+    /// wants them next.
+    async fn load_whole(
+        &self,
+        store: &SharedStore,
+        slice: &Slice,
+        name: &str,
+    ) -> Result<SliceIndex, ReadError> {
+        let record = &slice.record;
+        let length = record.data_length.saturating_add(record.index_length);
+        let range = record.data_position..record.data_position.saturating_add(length);
+        let data = usize::try_from(record.data_length).unwrap_or(usize::MAX);
+        let held = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut bytes = self.hold(held, get_exactly(store, name, range)).await?;
+        let at_end = bytes.get(data..).ok_or_else(|| damaged(name, SegmentFault::Short("slice")))?;
+        let index = parse_slice_index(at_end).map_err(|fault| damaged(name, fault))?;
+        bytes.truncate(data);
+        index.verify(0, index.blocks.len(), &bytes).map_err(|fault| damaged(name, fault))?;
+        self.chunks.put((record.object, record.data_position, 0), bytes, held);
+        Ok(index)
     }
 
     /// The chunk that holds block `block` of a slice.
@@ -173,6 +199,14 @@ impl<V: Clone> Cache<V> {
 
     fn used(&self) -> usize {
         self.state.lock().used
+    }
+
+    /// Adds a value that was loaded on the way.
+    fn put(&self, key: Key, value: V, cost: usize) {
+        let mut state = self.state.lock();
+        if state.touch(key).set(value).is_ok() {
+            state.charge(key, cost, self.limit);
+        }
     }
 
     /// The value, and whether it was there already. `load` gives it and what it costs.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -68,6 +69,7 @@ impl LogEngine {
             cache,
             flushing: tokio::sync::Mutex::new(()),
             flush_wake: Notify::new(),
+            flushed: Notify::new(),
             sweep_wake: Notify::new(),
             wal_pressure: wal.capacity() / 4,
             next_serial: AtomicU64::new(0),
@@ -107,6 +109,9 @@ impl LogEngine {
     pub async fn reserve(&self, bytes: usize) -> Result<WalPermit, WalError> {
         let services = &self.shared.services;
         let wal = services.wal()?;
+        if self.shared.cache.is_behind() {
+            self.shared.wait_for_flush().await;
+        }
         let stopping = services.supervisor.stopping();
         tokio::select! {
             biased;
@@ -203,7 +208,30 @@ pub enum CloseError {
     Flush(String),
 }
 
+/// The longest that a request is held because segments are behind. After it the WAL's ring takes the load, and what
+/// no longer fits in memory is read back.
+const SLOWED: Duration = Duration::from_millis(250);
+
 impl Shared {
+    /// Waits until segments have caught up somewhat, or a while has passed.
+    async fn wait_for_flush(&self) {
+        self.services.metrics.slowed.inc();
+        let caught_up = async {
+            loop {
+                let flushed = self.flushed.notified();
+                if !self.cache.is_behind() {
+                    return;
+                }
+                flushed.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = caught_up => {}
+            () = self.services.clock.sleep(SLOWED) => {}
+        }
+    }
+
     /// Opens partitions from their stored records.
     fn install(&self, loaded: &Loaded) -> Result<(), OpenError> {
         let services = &self.services;

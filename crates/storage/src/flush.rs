@@ -96,6 +96,7 @@ impl Shared {
             return Err(error);
         }
         self.cache.note_flushed(to_flush.below);
+        self.flushed.notify_waiters();
         self.cache.evict();
         let took = self.services.clock.monotonic().saturating_sub(began);
         self.services.metrics.flush_seconds.observe(took.as_secs_f64());

@@ -35,6 +35,8 @@ struct State {
     /// Not in segments, and not on the way there.
     unflushed: VecDeque<WalEntry>,
     unflushed_bytes: u64,
+    /// Bytes on the way into segments.
+    flushing_bytes: u64,
     /// In memory.
     cached: VecDeque<WalEntry>,
     cached_bytes: usize,
@@ -105,6 +107,13 @@ impl LogCache {
         self.state.lock().unflushed_bytes
     }
 
+    /// Whether so much waits for segments that producers should be slowed before batches must leave memory and be
+    /// read back.
+    pub(crate) fn is_behind(&self) -> bool {
+        let state = self.state.lock();
+        state.unflushed_bytes + state.flushing_bytes > self.unflushed_limit as u64 / 4 * 3
+    }
+
     /// Takes up to `max_bytes` of what is not in segments, the oldest first.
     pub(crate) fn take_unflushed(&self, max_bytes: u64) -> ToFlush {
         let mut state = self.state.lock();
@@ -117,6 +126,7 @@ impl LogCache {
             entries.push(entry);
         }
         state.unflushed_bytes = state.unflushed_bytes.saturating_sub(bytes);
+        state.flushing_bytes = bytes;
         let next = state.unflushed.front().map(|entry| entry.position);
         let trim = Some(state.flushable).filter(|flushable| next.is_none_or(|next| next >= *flushable));
         let below = entries.last().map_or(WalPosition(0), |entry| WalPosition(entry.position.0 + 1));
@@ -126,6 +136,7 @@ impl LogCache {
     /// Gives back what was taken and could not be flushed: it is the oldest again.
     pub(crate) fn put_back(&self, entries: Vec<WalEntry>) {
         let mut state = self.state.lock();
+        state.flushing_bytes = 0;
         for entry in entries.into_iter().rev() {
             state.unflushed_bytes += entry.length as u64;
             state.unflushed.push_front(entry);
@@ -135,6 +146,7 @@ impl LogCache {
     pub(crate) fn note_flushed(&self, below: WalPosition) {
         let mut state = self.state.lock();
         state.flushed_below = state.flushed_below.max(below);
+        state.flushing_bytes = 0;
         self.metrics.unflushed_bytes.set(i64::try_from(state.unflushed_bytes).unwrap_or(i64::MAX));
     }
 

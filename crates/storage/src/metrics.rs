@@ -11,6 +11,7 @@ pub(crate) struct StorageMetrics {
     pub(crate) cache_bytes: Gauge,
     pub(crate) unflushed_bytes: Gauge,
     pub(crate) evicted_unflushed: Counter,
+    pub(crate) slowed: Counter,
     pub(crate) segments: Counter,
     pub(crate) segment_bytes: Counter,
     pub(crate) flush_seconds: Histogram,
@@ -30,6 +31,7 @@ impl Default for StorageMetrics {
             cache_bytes: Gauge::default(),
             unflushed_bytes: Gauge::default(),
             evicted_unflushed: Counter::default(),
+            slowed: Counter::default(),
             segments: Counter::default(),
             segment_bytes: Counter::default(),
             // 1 ms to 33 s.
@@ -54,6 +56,8 @@ impl StorageMetrics {
         metrics.register("log_unflushed_bytes", help, self.unflushed_bytes.clone());
         let help = "Batches that left the log cache before a segment had them";
         metrics.register("log_evicted_unflushed", help, self.evicted_unflushed.clone());
+        let help = "Requests held for a while because segments are behind the write-ahead log";
+        metrics.register("log_slowed_requests", help, self.slowed.clone());
         metrics.register("log_segments", "Segments written", self.segments.clone());
         metrics.register("log_segment_bytes", "Bytes of segments written", self.segment_bytes.clone());
         let help = "Seconds from the choice of a segment's batches to the commit that names it";

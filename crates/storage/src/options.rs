@@ -21,8 +21,8 @@ pub struct EngineOptions {
     pub placement: String,
     /// Bytes of batches kept in memory for readers at the end of the log (`log cache`).
     pub log_cache_bytes: usize,
-    /// Bytes of batches kept in memory until segments have them, when writing segments falls behind; beyond, they are
-    /// read back from the WAL.
+    /// Bytes of batches kept in memory until segments have them, when writing segments falls behind. At three quarters
+    /// producers are slowed; beyond, batches leave memory and are read back from the WAL.
     pub unflushed_cache_bytes: usize,
     /// A segment is written once this many bytes of batches are not in segments.
     pub flush_bytes: u64,
@@ -51,7 +51,7 @@ impl Default for EngineOptions {
             region: "local".to_owned(),
             placement: "local".to_owned(),
             log_cache_bytes: 64 << 20,
-            unflushed_cache_bytes: 96 << 20,
+            unflushed_cache_bytes: 112 << 20,
             flush_bytes: 32 << 20,
             block_cache_bytes: 32 << 20,
             catch_up_bytes: 32 << 20,

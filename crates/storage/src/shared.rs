@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     /// Held while a segment is written and committed.
     pub(crate) flushing: tokio::sync::Mutex<()>,
     pub(crate) flush_wake: Notify,
+    /// Told after each flush.
+    pub(crate) flushed: Notify,
     pub(crate) sweep_wake: Notify,
     /// Bytes that the WAL may hold beyond its trim before segments are written, however little is in it.
     pub(crate) wal_pressure: u64,

@@ -15,10 +15,10 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use waybill_rt::{DiskFile, OpenMode, Running, SharedDisk};
+use waybill_rt::{OpenMode, Running, SharedDisk};
 
 use crate::api::{ObjectStore, StoreError};
-use crate::handles::Handles;
+use crate::handles::{Handle, Handles};
 
 /// Files of objects kept open for reading.
 const OPEN_FILES: usize = 128;
@@ -102,6 +102,14 @@ fn is_name(name: &str) -> bool {
             .all(|part| !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain))
 }
 
+impl Handle {
+    /// A buffer for as much of `range` as the object has.
+    fn room_for(&self, range: &Range<u64>) -> io::Result<Vec<u8>> {
+        let length = range.end.min(self.length).saturating_sub(range.start);
+        Ok(vec![0; usize::try_from(length).map_err(io::Error::other)?])
+    }
+}
+
 impl Shared {
     fn path(&self, name: &str) -> io::Result<PathBuf> {
         if !is_name(name) || name.starts_with("tmp/") {
@@ -163,22 +171,29 @@ impl Shared {
         Ok(())
     }
 
-    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        if let Some(file) = self.handles.lock().get(name) {
-            return Ok(file);
+    fn open(&self, name: &str) -> io::Result<Handle> {
+        if let Some(handle) = self.handles.lock().get(name) {
+            return Ok(handle);
         }
         let file = self.disk.open(&self.path(name)?, OpenMode::Read)?;
-        self.handles.lock().insert(name, Arc::clone(&file));
-        Ok(file)
+        let handle = Handle { length: file.len()?, file };
+        self.handles.lock().insert(name, handle.clone());
+        Ok(handle)
     }
 
     fn get(&self, name: &str, range: Range<u64>) -> io::Result<Bytes> {
-        let file = self.open(name)?;
-        let end = range.end.min(file.len()?);
-        let length = usize::try_from(end.saturating_sub(range.start)).map_err(io::Error::other)?;
-        let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, range.start)?;
+        let handle = self.open(name)?;
+        let mut bytes = handle.room_for(&range)?;
+        handle.file.read_exact_at(&mut bytes, range.start)?;
         Ok(Bytes::from(bytes))
+    }
+
+    /// What can be read without waiting for the disk: `None` when not all of it can.
+    fn get_cached(&self, name: &str, range: &Range<u64>) -> Option<Bytes> {
+        let handle = self.handles.lock().get(name)?;
+        let mut bytes = handle.room_for(range).ok()?;
+        let read = handle.file.read_cached_at(&mut bytes, range.start)?;
+        (read == bytes.len()).then(|| Bytes::from(bytes))
     }
 
     fn delete(&self, name: &str) -> io::Result<()> {
@@ -224,11 +239,15 @@ impl ObjectStore for DiskStore {
     }
 
     fn get(&self, name: &str, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>> {
+        // A thread of its own costs more than copying what is in memory.
+        if let Some(bytes) = self.shared.get_cached(name, &range) {
+            return std::future::ready(Ok(bytes)).boxed();
+        }
         self.run(name, move |shared, name| shared.get(name, range))
     }
 
     fn len(&self, name: &str) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.run(name, |shared, name| shared.open(name)?.len())
+        self.run(name, |shared, name| Ok(shared.open(name)?.length))
     }
 
     fn delete(&self, name: &str) -> BoxFuture<'_, Result<(), StoreError>> {

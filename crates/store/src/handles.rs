@@ -5,11 +5,18 @@ use std::sync::Arc;
 
 use waybill_rt::DiskFile;
 
+/// An open file of an object, whose length never changes.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) length: u64,
+}
+
 /// A bounded cache of open files.
 pub(crate) struct Handles {
     limit: usize,
     clock: u64,
-    open: HashMap<String, (u64, Arc<dyn DiskFile>)>,
+    open: HashMap<String, (u64, Handle)>,
 }
 
 impl Handles {
@@ -17,14 +24,14 @@ impl Handles {
         Self { limit: limit.max(1), clock: 0, open: HashMap::new() }
     }
 
-    pub(crate) fn get(&mut self, name: &str) -> Option<Arc<dyn DiskFile>> {
+    pub(crate) fn get(&mut self, name: &str) -> Option<Handle> {
         self.clock += 1;
-        let (used, file) = self.open.get_mut(name)?;
+        let (used, handle) = self.open.get_mut(name)?;
         *used = self.clock;
-        Some(Arc::clone(file))
+        Some(handle.clone())
     }
 
-    pub(crate) fn insert(&mut self, name: &str, file: Arc<dyn DiskFile>) {
+    pub(crate) fn insert(&mut self, name: &str, handle: Handle) {
         self.clock += 1;
         if self.open.len() >= self.limit && !self.open.contains_key(name) {
             // Ages are unique, so the choice does not depend on the map's order.
@@ -33,7 +40,7 @@ impl Handles {
                 self.open.remove(&oldest);
             }
         }
-        self.open.insert(name.to_owned(), (self.clock, file));
+        self.open.insert(name.to_owned(), (self.clock, handle));
     }
 
     pub(crate) fn remove(&mut self, name: &str) {

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! magic, version                                   16 bytes
-//! data of slice 0, slice 1, …                      record batches as readers get them, back to back
-//! block index of slice 0, slice 1, …               blocks with checksums, epochs, aborted transactions, producers
+//! slice 0, slice 1, …                              each: record batches as readers get them, back to back, then the
+//!                                                  block index: checksums, epochs, aborted transactions, producers
 //! directory                                        cluster, object, placement, one entry a slice
 //! trailer                                          where the directory is, checksum, magic; 32 bytes
 //! ```
 //!
-//! A slice is the stretch of one partition; a block is a run of whole batches of about 64 KiB, the unit of checksums
+//! A slice is the stretch of one partition (a small one is read whole, in one request); a block is a run of whole batches of about 64 KiB, the unit of checksums
 //! and of the sparse offset and time index. Numbers are big-endian. The layout is written down in docs/formats.md.
 
 mod read;

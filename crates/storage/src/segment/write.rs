@@ -61,49 +61,39 @@ pub(crate) fn build(identity: &SegmentIdentity, inputs: &[SliceInput]) -> BuiltS
     let mut parts = vec![head()];
     let mut position = HEAD_LEN as u64;
     let mut slices = Vec::with_capacity(inputs.len());
-    let mut indexes = BytesMut::new();
     let mut entries = BytesMut::with_capacity(inputs.len() * 128);
     for input in inputs {
         let (Some((first, _)), Some((last, _))) = (input.frames.first(), input.frames.last()) else {
             continue;
         };
-        let (first, last) = (*first, *last);
-        let start = indexes.len();
-        let (data_length, max_timestamp) = write_blocks(input, &mut indexes);
-        write_rest(input, start, &mut indexes);
+        let mut index = BytesMut::new();
+        let (data_length, max_timestamp) = write_blocks(input, &mut index);
+        write_rest(input, &mut index);
         let record = IndexRecord {
             object: identity.object,
             placement: identity.placement.clone(),
             data_position: position,
             data_length,
-            // Relative to the first block index until all data is placed.
-            index_position: start as u64,
-            index_length: (indexes.len() - start) as u64,
+            index_position: position + data_length,
+            index_length: index.len() as u64,
             last_offset: last.last_offset,
             max_timestamp,
             first_append: first.append_time,
             last_append: last.append_time,
             aborted: u32::try_from(input.aborted.len()).unwrap_or(u32::MAX),
         };
-        position += data_length;
+        position += data_length + record.index_length;
         parts.extend(input.frames.iter().map(|(_, records)| records.clone()));
-        let epochs = (first.leader_epoch, last.leader_epoch);
-        slices.push((
-            BuiltSlice { partition: input.partition, base_offset: first.base_offset, record },
-            epochs,
-        ));
+        parts.push(index.freeze());
+        let slice = BuiltSlice { partition: input.partition, base_offset: first.base_offset, record };
+        write_entry(&slice, (first.leader_epoch, last.leader_epoch), &mut entries);
+        slices.push(slice);
     }
-    let indexes_at = position;
-    for (slice, epochs) in &mut slices {
-        slice.record.index_position += indexes_at;
-        write_entry(slice, *epochs, &mut entries);
-    }
-    parts.push(indexes.freeze());
-    let directory_at = indexes_at + parts.last().map_or(0, |indexes| indexes.len() as u64);
+    let directory_at = position;
     let end = write_end(identity, slices.len(), &entries, directory_at);
     let size = directory_at + end.len() as u64;
     parts.push(end);
-    BuiltSegment { parts, size, slices: slices.into_iter().map(|(slice, _)| slice).collect() }
+    BuiltSegment { parts, size, slices }
 }
 
 /// Writes the block table and returns the slice's length and largest timestamp.
@@ -140,7 +130,7 @@ fn write_blocks(input: &SliceInput, out: &mut BytesMut) -> (u64, TimestampMs) {
     (position, max_timestamp)
 }
 
-fn write_rest(input: &SliceInput, start: usize, out: &mut BytesMut) {
+fn write_rest(input: &SliceInput, out: &mut BytesMut) {
     out.put_u32(input.epochs.len() as u32);
     for (epoch, offset) in &input.epochs {
         out.put_i32(epoch.get());
@@ -158,7 +148,7 @@ fn write_rest(input: &SliceInput, start: usize, out: &mut BytesMut) {
     }
     out.put_u32(producers.len() as u32);
     out.put_slice(&producers);
-    let crc = crc32c::crc32c(out.get(start..).unwrap_or_default());
+    let crc = crc32c::crc32c(out);
     out.put_u32(crc);
 }
 
