@@ -2,6 +2,7 @@
 //!
 //! A verb is one module; each prints what it did and ends non-zero when it failed.
 
+mod clients;
 mod r#gen;
 mod import_schema;
 mod paths;
@@ -24,6 +25,8 @@ struct Cli {
 enum Verb {
     /// Everything CI runs, with a ledger of stages and one closing line of counts
     Test(test::Options),
+    /// Real clients and tools against a broker; a whole run rewrites docs/compatibility.md
+    Conformance(clients::Options),
     /// Rules of the code base that no compiler checks: layering, sizes, clocks, stray words
     Tidy,
     /// Rewrite the schema facts from the message definitions inside Kafka's jars
@@ -35,6 +38,7 @@ enum Verb {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Test(options) => test::run(&options),
+        Verb::Conformance(options) => clients::conformance(&options),
         Verb::Tidy => tidy::run(),
         Verb::ImportSchema(args) => import_schema::run(&args).map(|()| true),
         Verb::Gen(args) => r#gen::run(&args),

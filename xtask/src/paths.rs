@@ -19,3 +19,21 @@ pub(crate) fn target() -> Result<PathBuf> {
         None => Ok(workspace()?.join("target")),
     }
 }
+
+/// The folder for what the suite installs: `$XDG_CACHE_HOME/waybill`, else `~/.cache/waybill`. Never inside the
+/// repository, so that a clean clone on a warm machine installs nothing.
+///
+/// # Errors
+/// When neither `XDG_CACHE_HOME` nor `HOME` is set.
+pub(crate) fn cache() -> Result<PathBuf> {
+    if let Some(dir) = env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
+        return Ok(PathBuf::from(dir).join("waybill"));
+    }
+    let home = env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(PathBuf::from(home).join(".cache").join("waybill"))
+}
+
+/// Whether this is CI, where a missing tool is a failure and not a skip.
+pub(crate) fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true")
+}

@@ -54,6 +54,16 @@ pub(crate) fn start(command: &mut Command) -> Result<Child> {
     command.spawn().with_context(|| format!("start {}", command.get_program().display()))
 }
 
+/// The first line a program prints when asked for its version; `None` when it is not there or fails.
+pub(crate) fn version(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
+    if !output.status.success() {
+        return None;
+    }
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    String::from_utf8_lossy(&text).lines().next().map(str::to_owned)
+}
+
 /// Waits for `child` until `limit`, then kills it.
 ///
 /// # Errors
@@ -113,5 +123,10 @@ mod tests {
         let ended = logged(&mut command, &log, Duration::from_secs(10)).expect("sh");
         assert_eq!(ended, Ended::Badly);
         assert_eq!(tail(&log, 2), "one\ntwo");
+    }
+
+    #[test]
+    fn a_missing_program_has_no_version() {
+        assert_eq!(version("no-such-program-here", &["--version"]), None);
     }
 }

@@ -4,7 +4,7 @@
 //! is left out of the ledger.
 
 pub(crate) mod cargo;
-mod ledger;
+pub(crate) mod ledger;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use clap::Args;
 use self::cargo::{Built, TestProgram};
 use self::ledger::{Counts, Ledger, Row};
 use crate::run::{self, Ended};
-use crate::{r#gen, paths, tidy};
+use crate::{clients, r#gen, paths, tidy};
 
 /// Lines of a failed stage's log that are shown.
 const TAIL_LINES: usize = 80;
@@ -24,12 +24,14 @@ const TAIL_LINES: usize = 80;
 /// Options of `cargo xtask test`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Run these stages alone (the build is always made): format, tidy, generated, lint, unit, sim, e2e, crash, visibility
+    /// Run these stages alone (the build is always made): format, tidy, generated, lint, unit, sim, e2e, crash,
+    /// visibility, clients
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
 
-/// A stage's name and its budget in seconds (design: build 13 min, lint 3, unit 2, sim 3, crash 2, pages 4).
+/// A stage's name and its budget in seconds (design: build 13 min, lint 3, installs 3, unit 2, sim 3, clients 5,
+/// crash 2, pages 4).
 struct Stage {
     name: &'static str,
     budget: u64,
@@ -40,6 +42,8 @@ const TIDY: Stage = Stage { name: "tidy", budget: 10 };
 const GENERATED: Stage = Stage { name: "generated", budget: 10 };
 const BUILD: Stage = Stage { name: "build", budget: 13 * 60 };
 const LINT: Stage = Stage { name: "lint", budget: 3 * 60 };
+const INSTALLS: Stage = Stage { name: "installs", budget: 3 * 60 };
+const CLIENTS: Stage = Stage { name: "clients", budget: 5 * 60 };
 /// Stages that run Rust test programs, in order.
 const RUST: [Stage; 5] = [
     Stage { name: "unit", budget: 2 * 60 },
@@ -87,6 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for stage in &RUST {
             suite.rust(stage, &built)?;
         }
+        suite.clients(&built)?;
     }
     println!("\n{}", suite.ledger.render());
     Ok(suite.ledger.counts().failed == 0)
@@ -100,8 +105,11 @@ struct Suite {
 
 impl Suite {
     fn new(options: &Options) -> Result<Self> {
-        let known: Vec<&str> =
-            [&FORMAT, &TIDY, &GENERATED, &LINT].into_iter().chain(&RUST).map(|stage| stage.name).collect();
+        let known: Vec<&str> = [&FORMAT, &TIDY, &GENERATED, &LINT, &CLIENTS]
+            .into_iter()
+            .chain(&RUST)
+            .map(|stage| stage.name)
+            .collect();
         if let Some(unknown) = options.only.iter().find(|name| !known.contains(&name.as_str())) {
             bail!("no stage {unknown}; there are {}", known.join(", "));
         }
@@ -159,6 +167,27 @@ impl Suite {
         let began = begin(stage);
         let counts = cargo::run_tests(&tests, built, &log, stage.limit())?;
         self.finish(stage, began, counts, &log);
+        Ok(())
+    }
+
+    /// Installs what the clients need and runs them all.
+    fn clients(&mut self, built: &Built) -> Result<()> {
+        if !self.wanted(&CLIENTS) {
+            return Ok(());
+        }
+        let log = self.log(&INSTALLS)?;
+        let began = begin(&INSTALLS);
+        let installed = clients::install(false, &log, INSTALLS.limit());
+        let counts = if installed.is_ok() { Counts::default() } else { Counts::one_failed() };
+        self.finish(&INSTALLS, began, counts, &log);
+        let Ok(installed) = installed else { return Ok(()) };
+        let log = self.log(&CLIENTS)?;
+        let began = begin(&CLIENTS);
+        let counts = clients::stage(built, &installed, &log, CLIENTS.limit()).unwrap_or_else(|error| {
+            println!("  {error:#}");
+            Counts::one_failed()
+        });
+        self.finish(&CLIENTS, began, counts, &log);
         Ok(())
     }
 
