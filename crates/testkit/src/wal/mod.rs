@@ -1,11 +1,14 @@
 //! A WAL behind the [`Wal`] trait whose appends overlap: each is durable after a settable delay, in order, as on a
 //! store far away. It can stall, and it can be poisoned. Nothing of it survives the process.
 
+mod driver;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+pub use driver::PipelinedDriver;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
