@@ -49,10 +49,11 @@ impl RedbMeta {
     /// # Errors
     /// When the disk fails or the file is damaged.
     pub fn open(disk: &dyn Disk, path: &Path, running: Running) -> Result<Self, MetaError> {
-        if !disk.exists(path).map_err(unreadable)? {
-            create(disk, path)?;
-        }
-        let database = open_file(disk, path, OpenMode::ReadWrite)?;
+        let database = if disk.exists(path).map_err(unreadable)? {
+            open_file(disk, path, OpenMode::ReadWrite)?
+        } else {
+            create(disk, path)?
+        };
         Ok(Self { shared: Arc::new(Shared { database, failed: Mutex::new(None) }), running })
     }
 
@@ -81,7 +82,8 @@ fn open_file(disk: &dyn Disk, path: &Path, mode: OpenMode) -> Result<Database, M
     builder.create_with_backend(DiskBackend::new(file)).map_err(unreadable)
 }
 
-fn create(disk: &dyn Disk, path: &Path) -> Result<(), MetaError> {
+/// The open file keeps being the store's under its new name.
+fn create(disk: &dyn Disk, path: &Path) -> Result<Database, MetaError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     disk.create_dir_all(folder).map_err(unreadable)?;
     let unfinished = unfinished_name(path);
@@ -89,12 +91,13 @@ fn create(disk: &dyn Disk, path: &Path) -> Result<(), MetaError> {
         disk.remove_file(&unfinished).map_err(unreadable)?;
     }
     let database = open_file(disk, &unfinished, OpenMode::CreateNew)?;
+    // Makes the tables, so that reading finds them.
     commit(&database, Batch::default())?;
-    drop(database);
     disk.rename(&unfinished, path).map_err(unreadable)?;
     disk.sync_dir(folder).map_err(unreadable)?;
     // The folder's own name, should it be new.
-    disk.sync_dir(folder.parent().unwrap_or(Path::new("."))).map_err(unreadable)
+    disk.sync_dir(folder.parent().unwrap_or(Path::new("."))).map_err(unreadable)?;
+    Ok(database)
 }
 
 fn unfinished_name(path: &Path) -> PathBuf {

@@ -5,6 +5,7 @@
 //! after [`Disk::sync_dir`] of its folder. The simulated disk of `waybill-testkit` takes both at their word.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,6 +96,13 @@ pub trait DiskFile: Send + Sync {
 
     /// Writes all of `parts`, one after the other, at `offset`.
     fn write_all_at(&self, parts: &[io::IoSlice<'_>], offset: u64) -> io::Result<()>;
+
+    /// Starts to write the range `start` out to the device, then waits until the range `wait` has been, without making
+    /// either durable: so that a later [`DiskFile::sync_data`] has little to do at once and does not hold up other
+    /// files. After an error the same holds as after a failed sync. Does nothing where it can not be done.
+    fn write_back(&self, _start: Range<u64>, _wait: Range<u64>) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Makes what was written durable. After an error nothing may be assumed of any write since the last success.
     fn sync_data(&self) -> io::Result<()>;

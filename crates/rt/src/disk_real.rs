@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -123,6 +124,26 @@ fn network_kind(magic: u32) -> Option<&'static str> {
 #[derive(Debug)]
 struct RealFile(File);
 
+impl RealFile {
+    fn sync_range(&self, range: Range<u64>, flags: libc::c_uint) -> io::Result<()> {
+        if range.is_empty() {
+            // A length of 0 would mean: to the end of the file.
+            return Ok(());
+        }
+        let at = libc::off64_t::try_from(range.start).map_err(io::Error::other)?;
+        let length = libc::off64_t::try_from(range.end - range.start).map_err(io::Error::other)?;
+        // SAFETY: the descriptor is open; no memory is passed.
+        if unsafe { libc::sync_file_range(self.0.as_raw_fd(), at, length, flags) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE) => Ok(()),
+            _ => Err(error),
+        }
+    }
+}
+
 impl DiskFile for RealFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.0.read_at(buf, offset)
@@ -162,6 +183,11 @@ impl DiskFile for RealFile {
             io::IoSlice::advance_slices(&mut slices, wrote as usize);
         }
         Ok(())
+    }
+
+    fn write_back(&self, start: Range<u64>, wait: Range<u64>) -> io::Result<()> {
+        self.sync_range(start, libc::SYNC_FILE_RANGE_WRITE)?;
+        self.sync_range(wait, libc::SYNC_FILE_RANGE_WAIT_BEFORE)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -145,6 +145,7 @@ impl Shared {
         let mut died = false;
         let mut roll = false;
         for partition in self.all_partitions() {
+            partition.append.lock().producers.expire(self.services.clock.now());
             let retention = self.retentions.read().get(&partition.id.topic).copied().unwrap_or_default();
             if retention.keeps_all() {
                 continue;

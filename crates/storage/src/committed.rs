@@ -47,6 +47,8 @@ impl Committed {
 
     /// Encodes this state anew, to be stored with the next commit.
     pub(crate) fn store(&mut self, epoch: LeaderEpoch, incarnation: Incarnation) -> Bytes {
+        // As of the last append, so that the same frames give the same record.
+        self.producers.expire(self.last_append);
         let record = PartitionRecord {
             leader_epoch: epoch,
             epoch_incarnation: incarnation,

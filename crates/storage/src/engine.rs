@@ -68,6 +68,7 @@ impl LogEngine {
             retentions: RwLock::new(HashMap::new()),
             cache,
             flushing: tokio::sync::Mutex::new(()),
+            last_flush: parking_lot::Mutex::new(None),
             flush_wake: Notify::new(),
             flushed: Notify::new(),
             sweep_wake: Notify::new(),

@@ -30,6 +30,8 @@ use crate::shared::Shared;
 
 /// How often writing a segment is tried under new ids before waiting for the next wake-up is longer.
 const RETRY: Duration = Duration::from_millis(200);
+/// Segments further apart than this are written gently.
+const QUIET: Duration = Duration::from_secs(1);
 /// The longest wait between tries.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -98,9 +100,17 @@ impl Shared {
         self.cache.note_flushed(to_flush.below);
         self.flushed.notify_waiters();
         self.cache.evict();
-        let took = self.services.clock.monotonic().saturating_sub(began);
+        let now = self.services.clock.monotonic();
+        *self.last_flush.lock() = Some(now);
+        let took = now.saturating_sub(began);
         self.services.metrics.flush_seconds.observe(took.as_secs_f64());
         Ok(true)
+    }
+
+    /// Whether segments are written so rarely that there is time to leave the device to the WAL.
+    fn is_quiet(&self) -> bool {
+        let now = self.services.clock.monotonic();
+        self.last_flush.lock().is_none_or(|last| now.saturating_sub(last) > QUIET)
     }
 
     async fn flush_taken(&self, entries: &[WalEntry], trim: Option<WalPosition>) -> Result<(), FlushError> {
@@ -108,7 +118,7 @@ impl Shared {
         let inputs = self.gather(entries, &mut progress).await?;
         let written = match inputs.is_empty() {
             true => Vec::new(),
-            false => vec![write_segment(&self.services, inputs).await?],
+            false => vec![write_segment(&self.services, inputs, self.is_quiet()).await?],
         };
         let mut ledger = self.services.ledger.lock().await;
         self.commit_flush(&mut ledger, written, progress, trim).await
@@ -272,6 +282,7 @@ pub(crate) fn add_segments(
 pub(crate) async fn write_segment(
     services: &Services,
     inputs: Vec<SliceInput>,
+    gently: bool,
 ) -> Result<WrittenSegment, MetaError> {
     let mut object = services.take_object().await?;
     let mut identity = SegmentIdentity {
@@ -286,7 +297,10 @@ pub(crate) async fn write_segment(
     loop {
         let mut built = build(&identity, &inputs);
         let parts = std::mem::take(&mut built.parts);
-        match services.store.put(&object_name(object.id), parts).await {
+        let name = object_name(object.id);
+        let put =
+            if gently { services.store.put_gently(&name, parts) } else { services.store.put(&name, parts) };
+        match put.await {
             Ok(()) => {
                 services.metrics.segments.inc();
                 services.metrics.segment_bytes.inc_by(built.size);

@@ -233,7 +233,7 @@ impl<'a> Recovery<'a> {
             }
         }
         if !inputs.is_empty() {
-            self.written.push(write_segment(self.services, inputs).await?);
+            self.written.push(write_segment(self.services, inputs, false).await?);
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) cache: LogCache,
     /// Held while a segment is written and committed.
     pub(crate) flushing: tokio::sync::Mutex<()>,
+    /// When the last flush ended.
+    pub(crate) last_flush: parking_lot::Mutex<Option<std::time::Duration>>,
     pub(crate) flush_wake: Notify,
     /// Told after each flush.
     pub(crate) flushed: Notify,

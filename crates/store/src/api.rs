@@ -34,6 +34,11 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Creates `name` from `parts`, one after the other, only if it does not exist. Durable when this returns.
     fn put(&self, name: &str, parts: Vec<Bytes>) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// The same as [`ObjectStore::put`], but leaves the device to others on the way: slower, and they hardly notice.
+    fn put_gently(&self, name: &str, parts: Vec<Bytes>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.put(name, parts)
+    }
+
     /// Reads `range` of an object; shorter when the object ends earlier.
     fn get(&self, name: &str, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>>;
 

@@ -28,7 +28,9 @@ async fn conforms(store: &dyn ObjectStore) {
     assert!(matches!(store.put(name, parts(&["other"])).await, Err(StoreError::Exists(_))));
     assert_eq!(store.get(name, 0..11).await.unwrap(), "hello world");
 
-    store.put("seg/40/00000000000000000018", parts(&[])).await.unwrap();
+    store.put_gently("seg/40/00000000000000000018", parts(&["a", "b"])).await.unwrap();
+    assert!(matches!(store.put_gently(name, parts(&["x"])).await, Err(StoreError::Exists(_))));
+    assert_eq!(store.get("seg/40/00000000000000000018", 0..9).await.unwrap(), "ab");
     store.put("control/probe", parts(&["x"])).await.unwrap();
     let mut names = store.list("seg/").await.unwrap();
     names.sort();
@@ -55,6 +57,20 @@ async fn a_folder_conforms() {
     for running in [Running::Inline, Running::Blocking] {
         let folder = tempfile::tempdir().unwrap();
         conforms(&DiskStore::open(RealDisk::shared(), folder.path(), running).unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn large_objects_are_written_in_pieces_that_make_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(RealDisk::shared(), folder.path(), Running::Inline).unwrap();
+    let part = |at: usize| Bytes::from(vec![at as u8; 300_000 + at * 7]);
+    let object: Vec<Bytes> = (0..12).map(part).collect();
+    let whole = object.concat();
+    store.put("one", object.clone()).await.unwrap();
+    store.put_gently("two", object).await.unwrap();
+    for name in ["one", "two"] {
+        assert!(store.get(name, 0..1 << 40).await.unwrap() == whole, "{name}");
     }
 }
 

@@ -22,6 +22,8 @@ use crate::handles::{Handle, Handles};
 
 /// Files of objects kept open for reading.
 const OPEN_FILES: usize = 128;
+/// Objects are written out in pieces of at least so many bytes.
+const PIECE_BYTES: usize = 1 << 20;
 /// The deepest folder an object's name may lead into.
 const MAX_DEPTH: usize = 8;
 
@@ -102,6 +104,21 @@ fn is_name(name: &str) -> bool {
             .all(|part| !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain))
 }
 
+/// Runs of parts of about [`PIECE_BYTES`] each.
+fn pieces(parts: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
+    let mut rest = parts;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let full = rest.iter().position(|part| {
+            bytes += part.len();
+            bytes >= PIECE_BYTES
+        });
+        let (piece, after) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 impl Handle {
     /// A buffer for as much of `range` as the object has.
     fn room_for(&self, range: &Range<u64>) -> io::Result<Vec<u8>> {
@@ -118,14 +135,14 @@ impl Shared {
         Ok(self.root.join(name))
     }
 
-    fn put(&self, name: &str, parts: &[Bytes]) -> io::Result<()> {
+    fn put(&self, name: &str, parts: &[Bytes], gently: bool) -> io::Result<()> {
         let path = self.path(name)?;
         if self.disk.exists(&path)? {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.root.join("tmp").join(number.to_string());
-        let result = self.write(&unfinished, parts).and_then(|()| self.finish(&unfinished, &path));
+        let result = self.write(&unfinished, parts, gently).and_then(|()| self.finish(&unfinished, &path));
         if result.is_err() {
             // Best effort: what stays is removed at the next start.
             let _ = self.disk.remove_file(&unfinished);
@@ -133,10 +150,20 @@ impl Shared {
         result
     }
 
-    fn write(&self, path: &Path, parts: &[Bytes]) -> io::Result<()> {
+    /// Writes piece by piece; gently: at most two of them on the way to the device, so that a large object does not fill
+    /// its queue before the syncs of the write-ahead log.
+    fn write(&self, path: &Path, parts: &[Bytes], gently: bool) -> io::Result<()> {
         let file = self.disk.open(path, OpenMode::CreateNew)?;
-        let slices: Vec<io::IoSlice<'_>> = parts.iter().map(|part| io::IoSlice::new(part)).collect();
-        file.write_all_at(&slices, 0)?;
+        let (mut before, mut position) = (0..0, 0);
+        for piece in pieces(parts) {
+            let slices: Vec<io::IoSlice<'_>> = piece.iter().map(|part| io::IoSlice::new(part)).collect();
+            file.write_all_at(&slices, position)?;
+            let end = position + piece.iter().map(|part| part.len() as u64).sum::<u64>();
+            if gently {
+                file.write_back(position..end, before)?;
+            }
+            (before, position) = (position..end, end);
+        }
         file.sync_data()
     }
 
@@ -235,7 +262,11 @@ impl Shared {
 
 impl ObjectStore for DiskStore {
     fn put(&self, name: &str, parts: Vec<Bytes>) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.run(name, move |shared, name| shared.put(name, &parts))
+        self.run(name, move |shared, name| shared.put(name, &parts, false))
+    }
+
+    fn put_gently(&self, name: &str, parts: Vec<Bytes>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run(name, move |shared, name| shared.put(name, &parts, true))
     }
 
     fn get(&self, name: &str, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>> {

@@ -4,13 +4,17 @@ pub(crate) mod wal;
 pub(crate) mod world;
 
 use bytes::{Bytes, BytesMut};
-use waybill_protocol::batch::{BatchBuilder, BatchHeader, NewRecord, PreparedBatch, prepare};
+use waybill_protocol::batch::{
+    BatchBuilder, BatchHeader, EndTxnMarker, NewRecord, Origin, Policy, PreparedBatch, prepare,
+};
 use waybill_protocol::compression::Compression;
 use waybill_types::{
     CoordinatorEpoch, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, TimestampMs,
     TopicId, TopicPartition,
 };
 use waybill_wal::{FrameFlags, FrameHeader};
+
+use crate::{AppendInfo, AppendOrigin, Marker};
 
 pub(crate) const TOPIC: TopicId = TopicId([1; 16]);
 
@@ -48,8 +52,26 @@ pub(crate) fn idempotent(producer: i64, epoch: i16, sequence: i32, records: i32)
     arrive(builder.build_bytes().unwrap())
 }
 
+/// A batch of a transaction.
+pub(crate) fn transactional(producer: i64, sequence: i32, records: i32) -> PreparedBatch {
+    let builder = builder(records, 1_000, 10).transactional(true);
+    let builder = builder.producer(ProducerId(producer), ProducerEpoch(0), Sequence(sequence));
+    arrive(builder.build_bytes().unwrap())
+}
+
+/// The batch that ends a producer's transaction, and how it is appended.
+pub(crate) fn marker(producer: i64, commit: bool) -> (PreparedBatch, AppendInfo) {
+    let marker = EndTxnMarker { commit, coordinator_epoch: CoordinatorEpoch(1) };
+    let bytes =
+        marker.to_batch(ProducerId(producer), ProducerEpoch(0), TimestampMs(1_000)).unwrap().into_bytes();
+    let policy = Policy { now: TimestampMs(i64::MAX / 2), origin: Origin::Broker, ..Policy::default() };
+    let batch = prepare(BytesMut::from(&bytes[..]), &policy).unwrap();
+    let marker = Marker { commit, coordinator_epoch: CoordinatorEpoch(1), strict_epoch: false };
+    (batch, AppendInfo { origin: AppendOrigin::Coordinator, leader_epoch: None, marker: Some(marker) })
+}
+
 fn arrive(bytes: Bytes) -> PreparedBatch {
-    let policy = waybill_protocol::batch::Policy { now: TimestampMs(i64::MAX / 2), ..Default::default() };
+    let policy = Policy { now: TimestampMs(i64::MAX / 2), ..Policy::default() };
     prepare(BytesMut::from(&bytes[..]), &policy).unwrap()
 }
 

@@ -5,3 +5,4 @@ mod durability;
 mod reading;
 mod segments;
 mod times;
+mod transactions;

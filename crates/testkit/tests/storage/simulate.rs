@@ -110,8 +110,8 @@ const TRIES: u64 = 2_000;
 #[test]
 fn each_rule_left_out_is_caught() {
     let mutants = [
-        (Sabotage::DuplicateAckedInFlight, 24),
-        (Sabotage::SnapshotOfMemory, 185),
+        (Sabotage::DuplicateAckedInFlight, 31),
+        (Sabotage::SnapshotOfMemory, 403),
         (Sabotage::CommitWithoutSnapshot, 2),
         (Sabotage::DeleteBeforeCommit, 236),
     ];
