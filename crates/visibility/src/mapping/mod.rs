@@ -6,6 +6,7 @@
 //!
 //! A mapping is a pure function of the record. A record that it can not take whole gives no fact at all.
 
+pub mod epcis;
 pub mod events;
 mod events_map;
 pub mod scms;
@@ -105,7 +106,7 @@ impl Mapping {
             record.value.as_deref().ok_or_else(|| Refusal::new("no_value", "the record has no value"))?;
         match self {
             Self::Scms => scms::map(record, value),
-            Self::Epcis => Err(Refusal::new("unsupported_type", "EPCIS is not read yet")),
+            Self::Epcis => epcis::map(record, value),
             Self::Events => events_map::map(record, value),
         }
     }

@@ -43,6 +43,16 @@ pub fn holders(known: &Known<'_>, subject: &Subject) -> Vec<Link> {
             _ => None,
         })
         .collect();
+    // What empties a holder is told of the holder: a link to itself that ends.
+    let holders: BTreeSet<&Subject> = steps.iter().map(|(_, holder, ..)| *holder).collect();
+    for holder in holders.into_iter().filter(|holder| *holder != subject) {
+        steps.extend(known.counting(holder).filter_map(|each| match &each.fact.draft.body {
+            Body::Link { holder: own, relation, action: LinkAction::Remove } if own == holder => {
+                Some((each.fact, holder, *relation, LinkAction::Remove))
+            }
+            _ => None,
+        }));
+    }
     steps.sort_by_key(|(fact, ..)| (fact.draft.happened.map(When::start), fact.told, fact.id));
     let mut links: Vec<Link> = Vec::new();
     for (fact, holder, relation, action) in steps {

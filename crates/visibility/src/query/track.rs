@@ -6,6 +6,7 @@ use waybill_types::{TimestampMs, TopicId};
 
 use super::history::{self, Line};
 use super::{QueryError, Question, Settled, closure, settle};
+use crate::mapping::epcis::gs1::canonical;
 use crate::model::answer::Fold;
 use crate::model::change::{self, Change};
 use crate::model::conflict::{self, Conflict};
@@ -82,7 +83,12 @@ fn find(
     now: TimestampMs,
 ) -> Result<Found, QueryError> {
     let settled = settle(read, question, now)?;
-    for subject in read.resolve(id)? {
+    let mut subjects = read.resolve(id)?;
+    if subjects.is_empty() {
+        // The same GS1 key in another form.
+        subjects = read.resolve(&canonical(id))?;
+    }
+    for subject in subjects {
         if kind.is_some_and(|kind| kind != subject.kind) {
             continue;
         }
