@@ -265,3 +265,28 @@ async fn a_refused_record_goes_whole_into_the_quarantine_topic() {
     assert_eq!(service.ok("/v1/sources").await.as_array().unwrap().len(), 1);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn pages_show_what_the_api_says() {
+    let service = Service::start(&one_row()).await;
+    let (status, tag, html) = service.get_with("/orders/SCMS-4", None).await;
+    assert_eq!(status, 200, "{html}");
+    assert!(html.contains("SCMS-4") && html.contains("HIV test kit") && html.contains("scms/"), "{html}");
+    let (again, _, _) = service.get_with("/orders/SCMS-4", tag.as_deref()).await;
+    assert_eq!(again, 304, "nothing was read in between");
+    let (_, _, past) = service.get_with("/orders/SCMS-4?as_of=2006-06-08T00:00:00Z", None).await;
+    let delivered = "5 Jun 2006";
+    assert!(html.contains(delivered) && past != html);
+    let (status, _, front) = service.get_with("/", None).await;
+    assert_eq!(status, 200);
+    assert!(front.contains("SCMS-4"), "a change names the order");
+    let (_, _, found) = service.get_with("/?q=ivoire", None).await;
+    assert!(found.contains("SCMS-4"));
+    let (status, _, none) = service.get_with("/orders/SCMS-9", None).await;
+    assert!(status == 404 && none.contains("SCMS-9") && none.contains("SCMS-4"), "near ids are named");
+    assert_eq!(service.get_with("/orders/SCMS-4?as_of=someday", None).await.0, 400);
+    let css = front.split('"').find(|part| part.ends_with(".css")).unwrap().to_owned();
+    assert_eq!(service.get_with(&css, None).await.0, 200);
+    assert_eq!(service.get_with("/static/none.css", None).await.0, 404);
+    service.stop().await;
+}

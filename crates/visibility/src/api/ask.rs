@@ -23,6 +23,12 @@ pub(crate) struct MomentParams {
     pub(crate) at: Option<String>,
 }
 
+/// A question with what it settled to.
+pub(crate) struct Asked {
+    pub(crate) question: Question,
+    pub(crate) settled: Settled,
+}
+
 impl MomentParams {
     /// The question these parameters ask.
     pub(crate) fn question(&self) -> Result<Question, Problem> {

@@ -1,4 +1,4 @@
-//! The HTTP API and its server: `/v1/…`, OpenAPI, health, metrics.
+//! The HTTP API: `/v1/…`, OpenAPI, health, metrics; and the routes of the pages.
 //!
 //! Only `/healthz`, `/readyz` and `/metrics` are open. Every other route asks the gate, and is refused on addresses
 //! that are not loopback until authentication can be configured.
@@ -23,9 +23,12 @@ use waybill_rt::{Metrics, SharedClock};
 use waybill_security::Gate;
 
 use crate::ingest::Progress;
+use crate::pages;
 use crate::store::Store;
+pub(crate) use ask::{Asked, MomentParams, etag, with_snapshot};
 pub use body::*;
 pub use problem::{Problem, ProblemBody};
+pub(crate) use track::Names;
 
 /// What the routes share.
 #[derive(Clone)]
@@ -76,6 +79,9 @@ pub fn router(app: App) -> Router {
         .route("/v1/state", get(lists::state))
         .route("/v1/checkpoints/{name}", put(lists::checkpoint))
         .route("/v1/openapi.json", get(openapi::document))
+        .route("/", get(pages::front))
+        .route("/orders/{id}", get(pages::order))
+        .route("/static/{name}", get(pages::asset))
         .layer(middleware::from_fn_with_state(app.clone(), guard));
     Router::new()
         .route("/healthz", get(health::alive))

@@ -49,6 +49,10 @@ impl Names {
         self.freshness
     }
 
+    pub(crate) fn health(&self) -> &[SourceHealth] {
+        &self.health
+    }
+
     pub(crate) fn evidence(&self, at: &Evidence) -> EvidenceBody {
         EvidenceBody { topic: self.topic(at.topic), partition: at.partition.get(), offset: at.offset.get() }
     }

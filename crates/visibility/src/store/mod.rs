@@ -317,6 +317,12 @@ pub trait Read {
     /// The store failed.
     fn census(&self, as_of: TimestampMs) -> Result<Vec<(String, u64)>, StoreError>;
 
+    /// Orders whose delivery had been told by `as_of`.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn delivered_orders(&self, as_of: TimestampMs) -> Result<u64, StoreError>;
+
     /// Quarantined records, newest first.
     ///
     /// # Errors

@@ -310,6 +310,12 @@ impl Read for Snapshot<'_> {
         })
     }
 
+    fn delivered_orders(&self, as_of: TimestampMs) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM derived WHERE kind = 1 AND delivered_told <= ?1";
+        let mut find = self.connection()?.prepare_cached(sql)?;
+        Ok(find.query_row([as_of.get()], |row| count(row, 0))?)
+    }
+
     fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
         let sql = "SELECT t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason, q.mapping
              FROM quarantine q JOIN topic t ON t.ref = q.topic ORDER BY q.stamp DESC, q.offset DESC LIMIT ?1";
