@@ -90,16 +90,17 @@ impl Partition {
             return Err(ReadError::Removed);
         }
         self.load_index_held().await?;
-        let mut committed = self.committed.lock().clone();
+        let log_start = self.committed.lock().log_start;
         let (start, dying) = {
             let index = self.index.lock();
             let Some(index) = &*index else { return Ok(false) };
-            let start = choose(index, committed.log_start);
+            let start = choose(index, log_start);
             (start, index.below(start).to_vec())
         };
-        if start <= committed.log_start {
+        if start <= log_start {
             return Ok(false);
         }
+        let mut committed = self.committed.lock().clone();
         let mut batch = Batch::default();
         let mut deaths = Deaths::new();
         for slice in &dying {
