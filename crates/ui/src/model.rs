@@ -62,7 +62,7 @@ pub struct Evidence {
 }
 
 /// A subject: something with an identity of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
     /// Its id, as the source writes it.
     pub id: String,

@@ -5,7 +5,7 @@ use crate::model::Subject;
 use crate::pages::order::LinkRow;
 use crate::time::grouped;
 use maud::{Markup, html};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Columns at most: with more, text does not fit. The table under the graph has everything.
 const MAX_COLUMNS: usize = 4;
@@ -56,7 +56,7 @@ pub(crate) fn graph(links: &[LinkRow], own: &Subject) -> Markup {
     html! {
         div class="graph" role="img" aria-label=(spoken(links)) style={ "height:" (height) "px" } {
             svg viewBox={ "0 0 100 " (height) } preserveAspectRatio="none" aria-hidden="true" {
-                @for l in links { (edge(l, &columns, &shape)) }
+                @for (a, b, ended) in edges(links, &columns) { (edge(a, b, ended, &columns, &shape)) }
             }
             @for (i, c) in columns.iter().enumerate() {
                 @let total = c.nodes.len() + usize::from(c.hidden > 0);
@@ -137,12 +137,13 @@ fn drawn_kinds<'a>(own: &'a Subject, all: impl Iterator<Item = &'a str>) -> Vec<
 
 /// Orders each column by where its neighbours to the left stand, so that few lines cross.
 fn settle(columns: &mut [Column<'_>], links: &[LinkRow]) {
+    let edges = edges(links, columns);
     for i in 1..columns.len() {
         let (left, rest) = columns.split_at_mut(i);
         let Some(column) = rest.first_mut() else { continue };
         let rank = |s: &Subject| -> f64 {
             let rows: Vec<f64> =
-                links.iter().filter_map(|l| other_end(l, s)).filter_map(|o| row_of(left, o)).collect();
+                edges.iter().filter_map(|e| other_end(e, s)).filter_map(|o| row_of(left, o)).collect();
             if rows.is_empty() { 2.0 } else { rows.iter().sum::<f64>() / rows.len() as f64 }
         };
         column.nodes.sort_by(|a, b| {
@@ -151,13 +152,11 @@ fn settle(columns: &mut [Column<'_>], links: &[LinkRow]) {
     }
 }
 
-fn other_end<'a>(l: &'a LinkRow, s: &Subject) -> Option<&'a Subject> {
-    if l.held == *s {
-        Some(&l.holder)
-    } else if l.holder == *s {
-        Some(&l.held)
-    } else {
-        None
+fn other_end<'a>(edge: &(&'a Subject, &'a Subject, bool), s: &Subject) -> Option<&'a Subject> {
+    match edge {
+        (a, b, _) if *b == s => Some(a),
+        (a, b, _) if *a == s => Some(b),
+        _ => None,
     }
 }
 
@@ -169,14 +168,45 @@ fn row_of(columns: &[Column<'_>], s: &Subject) -> Option<f64> {
     })
 }
 
-fn edge(l: &LinkRow, columns: &[Column<'_>], shape: &Shape) -> Markup {
+/// Pairs to join, and whether what joins them has ended. What has no column (the lines of an order) joins its
+/// neighbours: an order to the shipments that its lines travel in.
+fn edges<'a>(links: &'a [LinkRow], columns: &[Column<'a>]) -> BTreeSet<(&'a Subject, &'a Subject, bool)> {
+    let drawn = |s: &Subject| columns.iter().position(|c| c.kind == s.kind);
+    let mut out = BTreeSet::new();
+    let mut through: BTreeMap<&Subject, Vec<(usize, &Subject, bool)>> = BTreeMap::new();
+    for l in links {
+        let ended = l.to.is_some();
+        match (drawn(&l.held), drawn(&l.holder)) {
+            (Some(_), Some(_)) => drop(out.insert((&l.holder, &l.held, ended))),
+            (None, Some(i)) => through.entry(&l.held).or_default().push((i, &l.holder, ended)),
+            (Some(i), None) => through.entry(&l.holder).or_default().push((i, &l.held, ended)),
+            (None, None) => {}
+        }
+    }
+    for mut ends in through.into_values() {
+        ends.sort();
+        for pair in ends.windows(2) {
+            if let [(i, a, a_ended), (j, b, b_ended)] = pair
+                && i != j
+            {
+                out.insert((*a, *b, *a_ended || *b_ended));
+            }
+        }
+    }
+    // What holds now hides that it held before.
+    let now: BTreeSet<_> = out.iter().filter(|e| !e.2).map(|e| (e.0, e.1)).collect();
+    out.retain(|e| !e.2 || !now.contains(&(e.0, e.1)));
+    out
+}
+
+fn edge(one: &Subject, other: &Subject, ended: bool, columns: &[Column<'_>], shape: &Shape) -> Markup {
     let find = |s: &Subject| {
         columns.iter().enumerate().find_map(|(i, c)| {
             let row = c.nodes.iter().position(|n| n.subject == s)?;
             Some((i, shape.y(row, c.nodes.len() + usize::from(c.hidden > 0))))
         })
     };
-    let (Some(a), Some(b)) = (find(&l.holder), find(&l.held)) else { return html! {} };
+    let (Some(a), Some(b)) = (find(one), find(other)) else { return html! {} };
     let (left, right) = if a.0 <= b.0 { (a, b) } else { (b, a) };
     if left.0 == right.0 {
         return html! {};
@@ -184,7 +214,7 @@ fn edge(l: &LinkRow, columns: &[Column<'_>], shape: &Shape) -> Markup {
     let (x1, x2) = (shape.left(left.0) + shape.width, shape.left(right.0));
     let middle = (x1 + x2) / 2.0;
     html! {
-        path class=[l.to.is_some().then_some("end")]
+        path class=[ended.then_some("end")]
             d={ "M" (format!("{x1:.2}")) " " (format!("{:.1}", left.1))
                 "C" (format!("{middle:.2} {:.1} {middle:.2} {:.1} {x2:.2} {:.1}", left.1, right.1, right.1)) } {}
     }
@@ -220,5 +250,37 @@ fn spoken(links: &[LinkRow]) -> String {
         (true, _) => "Nothing holds now; the table has what held before.".to_owned(),
         (false, 0) => format!("{}.", words.join(", ")),
         (false, n) => format!("{}, and {n} more; the table has all.", words.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(kind: &str, id: &str) -> Subject {
+        Subject { id: id.into(), kind: kind.into() }
+    }
+
+    fn link(held: Subject, holder: Subject) -> LinkRow {
+        LinkRow { held, holder, from: None, to: None }
+    }
+
+    #[test]
+    fn lines_without_a_column_join_the_order_to_its_shipments() {
+        let own = subject("order", "PO-1");
+        let (line, ship, unit) =
+            (subject("line", "PO-1/1"), subject("shipment", "S-1"), subject("container", "C-1"));
+        let links = vec![
+            link(line.clone(), own.clone()),
+            link(line.clone(), ship.clone()),
+            link(ship.clone(), unit.clone()),
+            link(subject("pallet", "P-1"), unit.clone()),
+        ];
+        let columns = columns(&links, &own);
+        let kinds: Vec<&str> = columns.iter().map(|c| c.kind).collect();
+        assert_eq!(kinds, ["order", "shipment", "container", "pallet"]);
+        let edges = edges(&links, &columns);
+        assert!(edges.contains(&(&own, &ship, false)), "{edges:?}");
+        assert_eq!(edges.len(), 3);
     }
 }
