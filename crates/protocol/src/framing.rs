@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 /// Bytes of the length before a frame.
 pub const LENGTH_LEN: usize = 4;
@@ -89,7 +89,8 @@ pub fn range_in(frame: &[u8], part: &[u8]) -> Option<Range<usize>> {
 
 /// Cuts `frame` into the parts at `ranges`, which must be in order and disjoint. Nothing is copied: each part is a
 /// mutable view of its own piece of the frame's allocation, so batches can be patched in place and frozen one by one,
-/// by different tasks. The allocation lives until the last part is gone.
+/// by different tasks. The allocation lives until the last part is gone. A frame that was frozen so that a message
+/// could be decoded from it becomes mutable again by `Bytes::try_into_mut` once the message's parts are dropped.
 ///
 /// # Errors
 /// [`FrameError::Parts`] when ranges overlap, are out of order or lie outside the frame.
@@ -107,22 +108,6 @@ pub fn carve(mut frame: BytesMut, ranges: &[Range<usize>]) -> Result<Vec<BytesMu
         cut = range.end;
     }
     Ok(parts)
-}
-
-/// [`carve`], for a frame that was frozen so that a message could be decoded from it. When nobody else holds the frame
-/// any more (the message's `records` and `bytes` fields do: take what is needed and drop them first), nothing is
-/// copied; else the parts are copied, and only they.
-///
-/// # Errors
-/// As [`carve`].
-pub fn carve_frozen(frame: Bytes, ranges: &[Range<usize>]) -> Result<Vec<BytesMut>, FrameError> {
-    match frame.try_into_mut() {
-        Ok(frame) => carve(frame, ranges),
-        Err(shared) => {
-            let copy = |range: &Range<usize>| shared.get(range.clone()).map(BytesMut::from);
-            ranges.iter().map(|range| copy(range).ok_or(FrameError::Parts)).collect()
-        }
-    }
 }
 
 #[cfg(test)]
@@ -168,18 +153,6 @@ mod tests {
         assert_eq!(frozen, [&b"xAAA"[..], b"BB"]);
         assert_eq!(frozen[0].as_ptr() as usize, base + 4);
         assert_eq!(frozen[1].as_ptr() as usize, base + 11);
-
-        let frame = BytesMut::from(&b"headAAAAtail"[..]);
-        let base = frame.as_ptr() as usize;
-        let frame = frame.freeze();
-        let (reader, part) = (frame.clone(), frame.slice(4..8));
-        let range = [range_in(&frame, &part).unwrap()];
-        let copied = carve_frozen(frame.clone(), &range).unwrap();
-        drop((reader, part));
-        let parts = carve_frozen(frame, &range).unwrap();
-        assert_eq!((&parts[0][..], &copied[0][..]), (&b"AAAA"[..], &b"AAAA"[..]));
-        assert_eq!(parts[0].as_ptr() as usize, base + 4);
-        assert_ne!(copied[0].as_ptr() as usize, base + 4);
 
         assert_eq!(range_in(b"abc", b"other"), None);
         let overlap = [0..3, 2..4];

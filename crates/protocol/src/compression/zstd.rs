@@ -4,16 +4,97 @@
 //! does, even around few bytes). Frames with windows up to 8 MiB (all levels up to 19) are streamed; those with larger
 //! ones are decoded at once into a buffer no larger than the caller's limit, which needs no window.
 
+use std::cell::Cell;
+
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_error_name};
+
 use super::CompressionError;
-use super::reader::Streamed;
+use super::reader::CHUNK;
 
 const CODEC: &str = "zstd";
 /// Largest window that is streamed: 2^23 bytes.
 const WINDOW_LOG: u32 = 23;
+/// Largest window whose decoder is kept for the next batch of the thread: 2 MiB, what level 3 declares.
+const SPARE_WINDOW: u64 = 2 << 20;
+
+thread_local! {
+    /// A decoder that is done: making one costs as much as decoding a small batch.
+    static SPARE: Cell<Option<Spare>> = const { Cell::new(None) };
+}
+
+struct Spare {
+    context: DCtx<'static>,
+    buffer: Vec<u8>,
+}
 
 pub(super) enum ZstdReader<'a> {
-    Stream(Box<Streamed<zstd::stream::read::Decoder<'static, &'a [u8]>>>),
+    Stream(ZstdStream<'a>),
     Whole { bytes: Vec<u8>, given: bool },
+}
+
+/// A decoder at work.
+pub(super) struct ZstdStream<'a> {
+    /// There until it is dropped.
+    decoder: Option<Spare>,
+    reusable: bool,
+    input: InBuffer<'a>,
+    input_len: usize,
+    filled: usize,
+    /// Whether the last frame is whole.
+    whole: bool,
+}
+
+impl Drop for ZstdStream<'_> {
+    fn drop(&mut self) {
+        if self.reusable {
+            SPARE.set(self.decoder.take());
+        }
+    }
+}
+
+impl<'a> ZstdStream<'a> {
+    fn new(input: &'a [u8], reusable: bool) -> Result<Self, CompressionError> {
+        let mut decoder = match SPARE.take() {
+            Some(spare) => spare,
+            None => Spare {
+                context: DCtx::try_create().ok_or_else(|| CompressionError::codec("zstd: no memory"))?,
+                buffer: vec![0; CHUNK],
+            },
+        };
+        decoder.context.reset(ResetDirective::SessionOnly).map_err(fault)?;
+        decoder.context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).map_err(fault)?;
+        let input_len = input.len();
+        let input = InBuffer::around(input);
+        Ok(Self { decoder: Some(decoder), reusable, input, input_len, filled: 0, whole: false })
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.decoder.as_ref().and_then(|decoder| decoder.buffer.get(..self.filled)).unwrap_or_default()
+    }
+
+    /// Decodes until the buffer is full or the input is at its end.
+    fn advance(&mut self) -> Result<usize, CompressionError> {
+        self.filled = 0;
+        let Some(Spare { context, buffer }) = &mut self.decoder else { return Ok(0) };
+        while self.filled < buffer.len() {
+            let (read, made) = (self.input.pos(), self.filled);
+            if self.whole && read == self.input_len {
+                break;
+            }
+            let mut output = OutBuffer::around_pos(buffer.as_mut_slice(), made);
+            let hint = context.decompress_stream(&mut output, &mut self.input).map_err(fault)?;
+            self.filled = output.pos();
+            self.whole = hint == 0;
+            if !self.whole && self.filled == made && self.input.pos() == read {
+                return Err(CompressionError::Truncated { codec: CODEC });
+            }
+        }
+        Ok(self.filled)
+    }
+}
+
+fn fault(code: usize) -> CompressionError {
+    CompressionError::Codec(format!("zstd: {}", get_error_name(code)))
 }
 
 impl<'a> ZstdReader<'a> {
@@ -21,17 +102,17 @@ impl<'a> ZstdReader<'a> {
         if input.is_empty() {
             return Err(CompressionError::Truncated { codec: CODEC });
         }
-        if window_of(input).is_some_and(|window| window > 1 << WINDOW_LOG) {
+        let window = window_of(input);
+        if window.is_some_and(|window| window > 1 << WINDOW_LOG) {
             return whole(input, limit);
         }
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(CompressionError::codec)?;
-        decoder.window_log_max(WINDOW_LOG).map_err(CompressionError::codec)?;
-        Ok(Self::Stream(Box::new(Streamed::new(decoder))))
+        let reusable = window.is_some_and(|window| window <= SPARE_WINDOW);
+        ZstdStream::new(input, reusable).map(Self::Stream)
     }
 
     pub(super) fn chunk(&self) -> &[u8] {
         match self {
-            Self::Stream(streamed) => streamed.chunk(),
+            Self::Stream(stream) => stream.chunk(),
             Self::Whole { given: false, .. } => &[],
             Self::Whole { bytes, given: true } => bytes,
         }
@@ -39,7 +120,7 @@ impl<'a> ZstdReader<'a> {
 
     pub(super) fn advance(&mut self) -> Result<usize, CompressionError> {
         match self {
-            Self::Stream(streamed) => streamed.advance(CODEC),
+            Self::Stream(stream) => stream.advance(),
             Self::Whole { bytes, given } => {
                 if *given {
                     *bytes = Vec::new();
