@@ -27,6 +27,8 @@ struct Stop<'a> {
 struct Leg {
     id: String,
     lines: Vec<String>,
+    /// They are all of the order's.
+    whole: bool,
     container: Option<String>,
     pallets: Vec<String>,
     /// Planned departure, and delivery if nothing goes wrong.
@@ -72,7 +74,8 @@ impl Plan<'_> {
         let pallets = (0..count).map(|n| world::sscc(serial * 8 + n.unsigned_abs())).collect();
         Leg {
             id: format!("SHP-{:06}", 200_000 + serial),
-            lines: if parts > 1 { lines } else { Vec::new() },
+            lines,
+            whole: parts == 1,
             container: sea_or_air.then(|| world::container(1000 + serial * 7)),
             pallets,
             departs,
@@ -235,11 +238,8 @@ impl Plan<'_> {
         let stop = Stop { step: "receiving", at: unpacked, action, parent, place: place.clone(), code };
         self.scan(leg, stop);
         let lag = story.map_or_else(|| self.lag(), |s| s.delivery_lag);
-        let lines = leg
-            .lines
-            .iter()
-            .map(|l| DeliveredLine { order: self.order.clone(), line: l.clone(), quantity: None })
-            .collect();
+        let line = |l: &String| DeliveredLine { order: self.order.clone(), line: l.clone(), quantity: None };
+        let lines = if leg.whole { Vec::new() } else { leg.lines.iter().map(line).collect() };
         let signed_by = Some(
             (*self.rng.pick(&["A. Banda", "J. Mwangi", "K. Mensah", "S. Okafor", "T. Nkosi"])).to_owned(),
         );
