@@ -2,6 +2,7 @@
 //!
 //! A verb is one module; each prints what it did and ends non-zero when it failed.
 
+mod bench;
 mod clients;
 mod r#gen;
 mod import_schema;
@@ -25,6 +26,8 @@ struct Cli {
 enum Verb {
     /// Everything CI runs, with a ledger of stages and one closing line of counts
     Test(test::Options),
+    /// Apache Kafka and Waybill side by side; writes docs/benchmarks.md
+    Bench(bench::Options),
     /// Real clients and tools against a broker; a whole run rewrites docs/compatibility.md
     Conformance(clients::Options),
     /// Rules of the code base that no compiler checks: layering, sizes, clocks, stray words
@@ -38,6 +41,7 @@ enum Verb {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Test(options) => test::run(&options),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Conformance(options) => clients::conformance(&options),
         Verb::Tidy => tidy::run(),
         Verb::ImportSchema(args) => import_schema::run(&args).map(|()| true),

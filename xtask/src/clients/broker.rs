@@ -1,6 +1,7 @@
 //! The broker under test: Waybill, or the Apache Kafka that every scenario is proven against first.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,18 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// The first member of a group need not wait three seconds for a second one here.
 const QUICK_JOIN: &str = "group.initial.rebalance.delay.ms=0";
 
+/// The flags of Kafka's start script.
+const STOCK: [&str; 8] = [
+    "-Xmx1G",
+    "-Xms1G",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-Djava.awt.headless=true",
+];
+
 /// What the clients talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
@@ -30,12 +43,32 @@ pub(crate) enum Target {
     Waybill,
 }
 
+/// Which broker is started, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    /// Which one.
+    pub(crate) target: Target,
+    /// Kafka broker settings, as KEY=VALUE.
+    pub(crate) settings: &'static [&'static str],
+    /// Java's flags as Kafka's own start script has them; else less memory.
+    pub(crate) stock: bool,
+}
+
+impl Spec {
+    /// For tests: groups form at once.
+    pub(crate) fn quick(target: Target) -> Self {
+        Self { target, settings: &[QUICK_JOIN], stock: false }
+    }
+}
+
 /// A broker on this machine; killed when dropped.
 pub(crate) struct Broker {
     /// Which broker this is.
     pub(crate) target: Target,
     /// Its Kafka port.
     pub(crate) address: SocketAddr,
+    /// From the start of its process to its first answer.
+    pub(crate) ready: Duration,
     command: Vec<String>,
     dir: TempDir,
     log: PathBuf,
@@ -47,15 +80,16 @@ impl Broker {
     ///
     /// # Errors
     /// When it is not built or installed, ends at once, or does not answer in time.
-    pub(crate) fn start(target: Target, built: &Built, installed: &Installed, log: &Path) -> Result<Self> {
+    pub(crate) fn start(spec: Spec, built: &Built, installed: &Installed, log: &Path) -> Result<Self> {
         let dir = tempfile::tempdir().context("a folder for the broker's data")?;
         let address = free_port()?;
-        let command = match target {
-            Target::Waybill => waybill(built, dir.path(), address)?,
-            Target::Kafka => kafka(installed, dir.path(), address, log)?,
+        let command = match spec.target {
+            Target::Waybill => waybill(spec, built, dir.path(), address)?,
+            Target::Kafka => kafka(spec, installed, dir.path(), address, log)?,
         };
         let log = log.with_extension("broker.log");
-        let mut broker = Self { target, address, command, dir, log, child: None };
+        let target = spec.target;
+        let mut broker = Self { target, address, ready: Duration::ZERO, command, dir, log, child: None };
         broker.up()?;
         Ok(broker)
     }
@@ -71,18 +105,28 @@ impl Broker {
         let errors = out.try_clone().context("the broker's log")?;
         let mut command = Command::new(program);
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).stdout(out).stderr(errors);
+        let began = Instant::now();
         let child = self.child.insert(run::start(&mut command)?);
-        let deadline = Instant::now() + START_LIMIT;
-        while TcpStream::connect(self.address).is_err() {
+        let deadline = began + START_LIMIT;
+        while !answers(self.address) {
             if let Some(status) = child.try_wait().context("the broker")? {
                 bail!("the broker ended at once ({status}):\n{}", run::tail(&self.log, 20));
             }
             if Instant::now() > deadline {
-                bail!("the broker does not listen on {}:\n{}", self.address, run::tail(&self.log, 20));
+                bail!("the broker does not answer on {}:\n{}", self.address, run::tail(&self.log, 20));
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(2));
         }
+        self.ready = began.elapsed();
         Ok(())
+    }
+
+    /// The process, for its account.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("the broker is not running")?.id())
     }
 
     /// Kills the process as a power cut would: it is told nothing.
@@ -113,21 +157,39 @@ impl Drop for Broker {
     }
 }
 
+/// Whether a broker answers ApiVersions there: a length, the key 18, version 0, a correlation id, no client id.
+fn answers(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff])?;
+        stream.read_exact(&mut [0; 10])
+    };
+    ask().is_ok()
+}
+
 /// A port that was free a moment ago.
 fn free_port() -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("a free port")?;
     listener.local_addr().context("the free port")
 }
 
-fn waybill(built: &Built, dir: &Path, address: SocketAddr) -> Result<Vec<String>> {
+fn waybill(spec: Spec, built: &Built, dir: &Path, address: SocketAddr) -> Result<Vec<String>> {
     let program = built.programs.get("waybill").context("the program waybill is not built")?;
     let data = dir.join("data").display().to_string();
     let (listen, http) = (address.to_string(), free_port()?.to_string());
-    let args = ["serve", "--data-dir", &data, "--listen", &listen, "--http", &http, "--override", QUICK_JOIN];
-    Ok([program.display().to_string()].into_iter().chain(args.map(str::to_owned)).collect())
+    let args = ["serve", "--data-dir", &data, "--listen", &listen, "--http", &http];
+    let overrides = spec.settings.iter().flat_map(|setting| ["--override".to_owned(), (*setting).to_owned()]);
+    Ok([program.display().to_string()].into_iter().chain(args.map(str::to_owned)).chain(overrides).collect())
 }
 
-fn kafka(installed: &Installed, dir: &Path, address: SocketAddr, log: &Path) -> Result<Vec<String>> {
+fn kafka(
+    spec: Spec,
+    installed: &Installed,
+    dir: &Path,
+    address: SocketAddr,
+    log: &Path,
+) -> Result<Vec<String>> {
     let jars = installed.java.as_ref().and_then(|java| java.broker.as_ref());
     let jars = jars.context("Apache Kafka's broker is not installed")?;
     let controller = free_port()?;
@@ -147,15 +209,19 @@ fn kafka(installed: &Installed, dir: &Path, address: SocketAddr, log: &Path) -> 
          transaction.state.log.min.isr=1\n\
          share.coordinator.state.topic.replication.factor=1\n\
          share.coordinator.state.topic.min.isr=1\n\
-         {QUICK_JOIN}\n",
-        dir.join("data").display()
+         {}\n",
+        dir.join("data").display(),
+        spec.settings.join("\n")
     );
     fs::write(&properties, text).context("the broker's properties")?;
     fs::write(dir.join("log4j2.properties"), super::programs::LOG4J).context("the broker's log settings")?;
     let java = |class: &str| {
         let log4j = format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display());
         let classpath = format!("{}/*", jars.display());
-        ["java", "-Xmx1G", "-XX:+UseG1GC", &log4j, "-cp", &classpath, class].map(str::to_owned).to_vec()
+        let mut words = vec!["java"];
+        words.extend_from_slice(if spec.stock { &STOCK } else { &["-Xmx1G", "-XX:+UseG1GC"] });
+        words.extend([log4j.as_str(), "-cp", &classpath, class]);
+        words.into_iter().map(str::to_owned).collect::<Vec<String>>()
     };
     let mut format = Command::new("java");
     format.args(java("kafka.tools.StorageTool").into_iter().skip(1));

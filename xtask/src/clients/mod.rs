@@ -13,9 +13,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-pub(crate) use self::broker::{Broker, Target};
+pub(crate) use self::broker::{Broker, Spec, Target};
 pub(crate) use self::installs::{Installed, install};
 pub(crate) use self::matrix::Line;
+pub(crate) use self::programs::java as java_program;
 
 use crate::paths;
 use crate::test::cargo::{self, Built};
@@ -71,7 +72,7 @@ pub(crate) fn conformance(options: &Options) -> Result<bool> {
     if log.exists() {
         std::fs::remove_file(&log).context("the old log")?;
     }
-    let built = cargo::build_programs(&log, RUN_LIMIT)?;
+    let built = cargo::build_programs("ci", &log, RUN_LIMIT)?;
     let installed = install(options.target == Target::Kafka, &log, INSTALL_LIMIT)?;
     let choice = Choice {
         clients: options.client.clone(),
@@ -118,11 +119,11 @@ fn run(
     log: &Path,
     limit: Duration,
 ) -> Result<Vec<Line>> {
-    let mut broker = Broker::start(target, built, installed, log)?;
+    let mut broker = Broker::start(Spec::quick(target), built, installed, log)?;
     let mut lines = matrix::run(&mut broker, choice, built, installed, log, limit)?;
     drop(broker);
     if let (Some(java), true) = (&installed.java, choice.restarts()) {
-        let mut broker = Broker::start(target, built, installed, log)?;
+        let mut broker = Broker::start(Spec::quick(target), built, installed, log)?;
         lines.push(restarts::run(&mut broker, java, log, limit)?);
     }
     Ok(lines)

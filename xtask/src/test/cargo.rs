@@ -67,21 +67,21 @@ pub(crate) fn cargo() -> Result<Command> {
 /// # Errors
 /// When the build fails; the log says why.
 pub(crate) fn build(log: &Path, limit: Duration) -> Result<Built> {
-    build_these(&["--workspace", "--bins", "--tests"], log, limit)
+    build_these("ci", &["--workspace", "--bins", "--tests"], log, limit)
 }
 
-/// Builds the broker and the client programs written in Rust, for a run by hand.
+/// Builds the broker and the client programs written in Rust with a profile, for a run by hand.
 ///
 /// # Errors
 /// When the build fails; the log says why.
-pub(crate) fn build_programs(log: &Path, limit: Duration) -> Result<Built> {
-    build_these(&["-p", "waybill-cli", "-p", "waybill-tests", "--bins"], log, limit)
+pub(crate) fn build_programs(profile: &str, log: &Path, limit: Duration) -> Result<Built> {
+    build_these(profile, &["-p", "waybill-cli", "-p", "waybill-tests", "--bins"], log, limit)
 }
 
-fn build_these(what: &[&str], log: &Path, limit: Duration) -> Result<Built> {
+fn build_these(profile: &str, what: &[&str], log: &Path, limit: Duration) -> Result<Built> {
     let messages = log.with_extension("json");
     let mut command = cargo()?;
-    command.args(["build", "--profile", "ci"]).args(what);
+    command.args(["build", "--profile", profile]).args(what);
     command.arg("--message-format=json-render-diagnostics");
     match run::captured(&mut command, &messages, log, limit)? {
         Ended::Well => parse(&fs::read_to_string(&messages)?, &paths::workspace()?),
