@@ -6,6 +6,7 @@ mod bench;
 mod clients;
 mod r#gen;
 mod import_schema;
+mod pages;
 mod paths;
 mod run;
 mod test;

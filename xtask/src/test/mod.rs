@@ -16,7 +16,7 @@ use clap::Args;
 use self::cargo::{Built, TestProgram};
 use self::ledger::{Counts, Ledger, Row};
 use crate::run::{self, Ended};
-use crate::{clients, r#gen, paths, tidy};
+use crate::{clients, r#gen, pages, paths, tidy};
 
 /// Lines of a failed stage's log that are shown.
 const TAIL_LINES: usize = 80;
@@ -25,7 +25,7 @@ const TAIL_LINES: usize = 80;
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Run these stages alone (the build is always made): format, tidy, generated, lint, unit, sim, e2e, crash,
-    /// visibility, clients
+    /// visibility, clients, pages
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -44,13 +44,14 @@ const BUILD: Stage = Stage { name: "build", budget: 13 * 60 };
 const LINT: Stage = Stage { name: "lint", budget: 3 * 60 };
 const INSTALLS: Stage = Stage { name: "installs", budget: 3 * 60 };
 const CLIENTS: Stage = Stage { name: "clients", budget: 5 * 60 };
+const PAGES: Stage = Stage { name: "pages", budget: 2 * 60 };
 /// Stages that run Rust test programs, in order.
 const RUST: [Stage; 5] = [
     Stage { name: "unit", budget: 2 * 60 },
     Stage { name: "sim", budget: 3 * 60 },
     Stage { name: "e2e", budget: 60 },
     Stage { name: "crash", budget: 2 * 60 },
-    Stage { name: "visibility", budget: 4 * 60 },
+    Stage { name: "visibility", budget: 2 * 60 },
 ];
 
 impl Stage {
@@ -92,6 +93,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             suite.rust(stage, &built)?;
         }
         suite.clients(&built)?;
+        suite.pages(&built)?;
     }
     println!("\n{}", suite.ledger.render());
     Ok(suite.ledger.counts().failed == 0)
@@ -105,7 +107,7 @@ struct Suite {
 
 impl Suite {
     fn new(options: &Options) -> Result<Self> {
-        let known: Vec<&str> = [&FORMAT, &TIDY, &GENERATED, &LINT, &CLIENTS]
+        let known: Vec<&str> = [&FORMAT, &TIDY, &GENERATED, &LINT, &CLIENTS, &PAGES]
             .into_iter()
             .chain(&RUST)
             .map(|stage| stage.name)
@@ -188,6 +190,21 @@ impl Suite {
             Counts::one_failed()
         });
         self.finish(&CLIENTS, began, counts, &log);
+        Ok(())
+    }
+
+    /// Drives the pages of a running demo in a browser.
+    fn pages(&mut self, built: &Built) -> Result<()> {
+        if !self.wanted(&PAGES) {
+            return Ok(());
+        }
+        let log = self.log(&PAGES)?;
+        let began = begin(&PAGES);
+        let counts = pages::stage(built, &log, PAGES.limit()).unwrap_or_else(|error| {
+            println!("  {error:#}");
+            Counts::one_failed()
+        });
+        self.finish(&PAGES, began, counts, &log);
         Ok(())
     }
 
