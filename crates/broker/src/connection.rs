@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use waybill_protocol::wire::{Message, Reader};
 use waybill_protocol_gen::ApiKey;
 use waybill_protocol_gen::header::decode_request_header;
@@ -15,6 +15,13 @@ use crate::handlers::{api_versions, route};
 use crate::net::connection::Service;
 use crate::net::outbox::{Pending, Reply};
 use crate::{fetch, produce};
+
+/// A reader that refuses a frame whose fields would take more memory than a request of its size ever needs: small
+/// elements grow when they are decoded, and a hostile frame holds nothing but small elements.
+pub(crate) fn bounded_reader(frame: Bytes) -> Reader {
+    let limit = (1 << 20) + frame.len().saturating_mul(8);
+    Reader::new(frame).with_memory_limit(limit)
+}
 
 /// The service behind one connection.
 pub struct Connection {
@@ -47,7 +54,7 @@ impl Service for Connection {
     async fn start(&mut self, frame: BytesMut) -> Pending {
         let length = frame.len();
         let frame = frame.freeze();
-        let mut reader = Reader::new(frame.clone());
+        let mut reader = bounded_reader(frame.clone());
         let (key, header) = match decode_request_header(&mut reader) {
             Ok(decoded) => decoded,
             Err(error) => return ready(Reply::Close(error.to_string())),

@@ -9,6 +9,8 @@
 
 mod admin;
 mod demo;
+#[cfg(test)]
+mod docs;
 mod group;
 mod kafka;
 mod load;

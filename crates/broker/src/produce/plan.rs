@@ -3,10 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use waybill_protocol::ErrorCode;
 use waybill_protocol::framing::{carve, range_in};
-use waybill_protocol::wire::{DecodeError, KString, Message, Reader, Uuid};
+use waybill_protocol::wire::{DecodeError, KString, Message, Uuid};
 use waybill_protocol_gen::messages::ProduceRequest;
 
 use super::answer::Refusal;
+use crate::connection::bounded_reader;
 
 /// The request.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Plan {
     /// # Errors
     /// When the bytes are no Produce request.
     pub(crate) fn decode(frame: Bytes, body: usize, version: i16) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(frame.slice(body..));
+        let mut reader = bounded_reader(frame.slice(body..));
         let request = ProduceRequest::decode(&mut reader, version)?;
         drop(reader);
         let frame_bytes = frame.len();
