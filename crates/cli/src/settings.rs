@@ -101,7 +101,7 @@ fn takes_file(arguments: &[OsString]) -> bool {
         match argument.to_str() {
             Some("--output") => drop(rest.next()),
             Some(flag) if flag.starts_with('-') => {}
-            command => return command == Some("serve"),
+            command => return matches!(command, Some("serve" | "visibility")),
         }
     }
     false
