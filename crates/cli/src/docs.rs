@@ -20,14 +20,22 @@ fn render() -> String {
     program.build();
     for name in ["serve", "visibility", "load", "track", "demo"] {
         let command = program.find_subcommand(name).expect("a known command");
-        let _ = write!(page, "\n## `waybill {name}`\n\n| flag | variable | default | what it does |\n|---|---|---|---|\n");
+        let _ = write!(
+            page,
+            "\n## `waybill {name}`\n\n| flag | variable | default | what it does |\n|---|---|---|---|\n"
+        );
         for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
             let Some(long) = argument.get_long().filter(|long| *long != "help") else { continue };
             let variable = argument.get_env().map(|name| format!("`{}`", name.to_string_lossy()));
             let defaults = argument.get_default_values().iter().map(|value| value.to_string_lossy());
             let default = defaults.map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" ");
             let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(page, "| `--{long}` | {} | {default} | {} |", variable.unwrap_or_default(), cell(&help));
+            let _ = writeln!(
+                page,
+                "| `--{long}` | {} | {default} | {} |",
+                variable.unwrap_or_default(),
+                cell(&help)
+            );
         }
     }
     page.push_str(
@@ -67,5 +75,8 @@ fn the_configuration_page_says_what_the_code_does() {
         std::fs::write(&path, &page).expect("the page can be written");
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page, "docs/configuration.md is old: run WAYBILL_WRITE_DOCS=1 cargo test -p waybill-cli");
+    assert!(
+        written == page,
+        "docs/configuration.md is old: run WAYBILL_WRITE_DOCS=1 cargo test -p waybill-cli"
+    );
 }

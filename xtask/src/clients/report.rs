@@ -20,7 +20,8 @@ const HEAD: &str = "# Which clients work\n\
     `cargo xtask test` runs them all again and fails when this page says something else. The same programs pass against\n\
     Apache Kafka 4.4.0 (`cargo xtask conformance --target kafka`).\n\
     \n\
-    yes: works as with Apache Kafka. **no**: does not. A dash: the library does not offer it;\n    ten-restarts is run with the Java client alone.\n";
+    yes: works as with Apache Kafka. **no**: does not. A dash: the library does not offer it;\n\
+    ten-restarts is run with the Java client alone.\n";
 
 /// What each scenario shows, for a reader who does not want to open the programs.
 const MEANING: [(&str, &str); 26] = [
