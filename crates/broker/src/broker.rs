@@ -12,6 +12,7 @@ use waybill_types::{TopicId, TopicPartition};
 use crate::config::{BrokerConfig, Endpoint};
 use crate::fetch::Replays;
 use crate::fetch::session::Sessions;
+use crate::groups::metrics::GroupMetrics;
 use crate::groups::service::Groups;
 use crate::metrics::NetMetrics;
 
@@ -35,6 +36,8 @@ pub struct Broker {
     pub fetch_sessions: Mutex<Sessions>,
     /// Consumer groups.
     pub groups: Groups,
+    /// How far groups are behind.
+    pub group_metrics: GroupMetrics,
     /// Reads beyond live windows.
     pub replays: Replays,
     /// The epoch of the finalized features: the commit that last changed them.

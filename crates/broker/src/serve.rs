@@ -20,6 +20,7 @@ use crate::config::{BrokerConfig, Endpoint, ListenerSpec};
 use crate::connection::Connection;
 use crate::fetch::Replays;
 use crate::fetch::session::Sessions;
+use crate::groups::metrics::GroupMetrics;
 use crate::groups::service::Groups;
 use crate::host::EngineHost;
 use crate::metrics::NetMetrics;
@@ -110,6 +111,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         quotas: deps.quotas,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or_default())),
         groups: Groups::new(&config),
+        group_metrics: GroupMetrics::register(&deps.metrics),
         replays: Replays::default(),
         features_epoch: 1,
         net_metrics: NetMetrics::register(&deps.metrics),

@@ -1,7 +1,7 @@
 //! What the coordinator answers, free of wire versions.
 
 use bytes::Bytes;
-use waybill_types::{Offset, PartitionId, TopicId};
+use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
 use crate::group::GroupState;
 
@@ -196,6 +196,21 @@ pub struct FetchedOffset {
     pub leader_epoch: i32,
     /// What was committed with it.
     pub metadata: String,
+}
+
+/// A committed offset, for those who watch groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The offset of the next record to read.
+    pub offset: Offset,
+    /// When it was committed.
+    pub committed: TimestampMs,
 }
 
 /// A group as ListGroups shows it.

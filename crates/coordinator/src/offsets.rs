@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use waybill_types::{Offset, PartitionId, TopicId};
 
-use crate::answer::{Backwards, CommitAnswer, FetchedOffset, FetchedTopic, Refusal, TopicErrors};
+use crate::answer::{Backwards, CommitAnswer, Committed, FetchedOffset, FetchedTopic, Refusal, TopicErrors};
 use crate::coordinator::Coordinator;
 use crate::group::{Group, GroupState};
 use crate::record::{OffsetValue, Record};
@@ -141,6 +141,23 @@ impl Coordinator {
             (!partitions.is_empty()).then(|| FetchedTopic { topic_id, topic: topic.clone(), partitions })
         };
         topics.filter_map(fetch).collect()
+    }
+
+    /// The first `limit` committed offsets, by group, topic and partition.
+    #[must_use]
+    pub fn stock(&self, limit: usize) -> Vec<Committed> {
+        let all = self.offsets.iter().flat_map(|(group, topics)| {
+            topics.iter().flat_map(move |(topic, partitions)| {
+                partitions.iter().map(move |(partition, value)| Committed {
+                    group: group.to_string(),
+                    topic: topic.clone(),
+                    partition: *partition,
+                    offset: value.offset,
+                    committed: value.committed,
+                })
+            })
+        });
+        all.take(limit).collect()
     }
 
     /// An OffsetDelete (KIP-496); `Err` fails it whole.

@@ -5,6 +5,7 @@
 //! - [`desk`]: the handle with which handlers ask an owner.
 //! - [`service`]: all owners of this broker; which one coordinates which group.
 //! - [`engine_log`]: the log engine as an owner's log.
+//! - [`metrics`]: how far groups are behind.
 //!
 //! Life cycle: an owner runs for each partition of `__consumer_offsets` from when the topic is there until the broker
 //! stops or the topic is deleted. If it dies, the groups of its partition are answered NOT_COORDINATOR.
@@ -14,6 +15,7 @@
 pub mod desk;
 pub mod engine_log;
 pub mod log;
+pub mod metrics;
 pub mod owner;
 pub mod service;
 

@@ -106,6 +106,16 @@ fn everything_a_group_has_committed_can_be_fetched() {
 }
 
 #[test]
+fn stock_is_taken_up_to_a_limit() {
+    let mut world = World::new();
+    world.commit("", -1, 7).unwrap();
+    let stock = world.coordinator.stock(10);
+    assert_eq!((stock[0].group.as_str(), stock[0].topic.as_str(), stock[0].offset), (GROUP, "t", Offset(7)));
+    assert_eq!(stock[0].committed, world.now().wall);
+    assert!(world.coordinator.stock(0).is_empty());
+}
+
+#[test]
 fn offsets_are_deleted_unless_a_member_subscribes() {
     let mut world = World::new();
     let topic = FetchTopic {
