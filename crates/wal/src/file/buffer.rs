@@ -1,5 +1,7 @@
 //! A buffer whose bytes start on a block boundary, as writing around the page cache asks, used again and again.
 
+use std::ops::Range;
+
 /// Capacity that is kept between groups; a larger group gives its buffer back.
 const KEPT_BYTES: usize = 8 << 20;
 
@@ -24,6 +26,12 @@ impl AlignedBuf {
         }
         let start = self.raw.as_ptr().align_offset(self.align);
         self.raw.get_mut(start..start + length).unwrap_or_default()
+    }
+
+    /// `range` of the bytes that were handed out last, as they were left.
+    pub(crate) fn held(&self, range: Range<usize>) -> Option<&[u8]> {
+        let start = self.raw.as_ptr().align_offset(self.align);
+        self.raw.get(start + range.start..start + range.end)
     }
 }
 

@@ -96,7 +96,8 @@ impl Ring {
         }
         let mut groups = Vec::new();
         for (slot, file) in self.files.iter().enumerate() {
-            let scan = scan_file(&*file.reader, slot, self.geometry, self.store, registered.trim)
+            let handle = Arc::clone(&*file.writer.lock());
+            let scan = scan_file(&*handle, slot, self.geometry, self.store, registered.trim)
                 .map_err(|error| RecoverError::Io { file: file.path.clone(), error })?;
             if let Some(ahead) = scan.ahead {
                 let registered = registered.incarnation;

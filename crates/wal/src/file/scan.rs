@@ -6,11 +6,12 @@ use waybill_rt::DiskFile;
 use waybill_types::StoreId;
 
 use crate::api::WalPosition;
+use crate::file::buffer::AlignedBuf;
 use crate::file::decide::SeenGroup;
 use crate::file::layout::Geometry;
 use crate::group::{GROUP_HEADER_LEN, GroupHeader, verify_group};
 
-const READ_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 4 << 20;
 
 /// A place where the ring was written in a way that its metadata rules out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,29 +28,46 @@ pub(crate) struct FileScan {
     pub(crate) ahead: Option<Ahead>,
 }
 
-/// A window onto a file, of whole blocks, that slides forward.
+/// A window onto a file that slides forward. The file may be open around the page cache: a whole ring would only push
+/// out of it what is needed, and the kernel's read-ahead is a third as fast.
 struct Window<'a> {
     file: &'a dyn DiskFile,
     len: u64,
+    block: u64,
     start: u64,
-    bytes: Vec<u8>,
+    held: usize,
+    buffer: AlignedBuf,
 }
 
 impl Window<'_> {
-    /// The `want` bytes at `at`; `None` where the file ends before.
+    /// The `want` bytes at `at`, a block boundary; `None` where the file ends before.
     fn get(&mut self, at: u64, want: usize) -> io::Result<Option<&[u8]>> {
         if at + want as u64 > self.len {
             return Ok(None);
         }
-        let held = self.start <= at && at + want as u64 <= self.start + self.bytes.len() as u64;
-        if !held {
-            let count = (self.len - at).min(want.max(READ_BYTES) as u64);
-            self.bytes.resize(usize::try_from(count).map_err(io::Error::other)?, 0);
-            self.start = at;
-            self.file.read_exact_at(&mut self.bytes, at)?;
+        if at < self.start || at + want as u64 > self.start + self.held as u64 {
+            self.fill(at, want)?;
         }
         let from = (at - self.start) as usize;
-        Ok(self.bytes.get(from..from + want))
+        Ok(self.buffer.held(from..from + want))
+    }
+
+    fn fill(&mut self, at: u64, want: usize) -> io::Result<()> {
+        let need = (self.len - at).min(want.max(READ_BYTES) as u64);
+        let length = usize::try_from(need.next_multiple_of(self.block)).map_err(io::Error::other)?;
+        (self.start, self.held) = (at, 0);
+        let bytes = self.buffer.bytes(length);
+        // Short reads end on a block boundary, except at the end of the file.
+        while (self.held as u64) < need {
+            let rest = bytes.get_mut(self.held..).unwrap_or_default();
+            match self.file.read_at(rest, at + self.held as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.held += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -63,8 +81,10 @@ pub(crate) fn scan_file(
     trim: WalPosition,
 ) -> io::Result<FileScan> {
     let mut scan = FileScan::default();
-    let mut window = Window { file, len: file.len()?.min(ring.file_size), start: 0, bytes: Vec::new() };
     let block = u64::from(ring.block);
+    let len = file.len()?.min(ring.file_size);
+    let buffer = AlignedBuf::new(ring.block as usize);
+    let mut window = Window { file, len, block, start: 0, held: 0, buffer };
     let mut at = 0;
     while let Some(head) = window.get(at, GROUP_HEADER_LEN)? {
         let place = ring.expected(slot, at, trim);

@@ -219,6 +219,7 @@ pub(crate) async fn run_zeroing(shared: Arc<Shared>) {
         };
         match zero(&shared, &mut buffer, job) {
             Ok(()) => {
+                shared.space.set_full(false);
                 shared.state.lock().zeroed(job);
                 shared.writer_wake.notify_one();
                 // Lets the writer go first where both are tasks.

@@ -53,6 +53,33 @@ fn frame(offset: i64, length: usize) -> Frame {
     Frame { header, records: vec![offset as u8; length].into() }
 }
 
+/// Groups larger than the buffers that are kept, and small ones behind them, in one file.
+#[tokio::test]
+async fn large_groups_are_recovered_with_what_follows_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = RingOptions { file_size: 32 << 20, ..RING };
+    let lengths = [100, 12 << 20, 200, 9 << 20, 300];
+    let open = || Ring::open(RealDisk::shared(), folder.path(), STORE, shape, 1).unwrap();
+    let sink = Arc::new(Sink::default());
+    let options = FileWalOptions { zero_step: 4 << 20, ..options() };
+    let clock = RealClock::shared();
+    let wal = FileWal::start(open(), Incarnation(1), WalPosition(0), options, clock, Arc::clone(&sink) as _)
+        .unwrap();
+    for (offset, length) in lengths.iter().enumerate() {
+        append(&wal, offset as i64, *length).await;
+    }
+    sink.wait_for(lengths.len()).await;
+    wal.close().await.unwrap();
+    drop(wal);
+    let mut recovery =
+        open().recover(Registered { incarnation: Incarnation(1), trim: WalPosition(0) }).unwrap();
+    let mut found = Vec::new();
+    while let Some(frames) = recovery.next_group().unwrap() {
+        found.extend(frames.iter().map(|frame| frame.frame.records.len()));
+    }
+    assert_eq!(found, lengths);
+}
+
 async fn append(wal: &FileWal, offset: i64, length: usize) {
     let permit = wal.reserve(length).await.unwrap();
     wal.append(vec![frame(offset, length)], permit).unwrap();
