@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use waybill_rt::{Disk, DiskFile, OpenMode};
+use waybill_rt::{Disk, DiskFile, OpenMode, create_dir_durably};
 
 /// The name of the lock file within its folder.
 pub const LOCK_FILE: &str = "lock";
@@ -54,7 +54,7 @@ pub enum LockError {
 }
 
 impl DirLock {
-    /// Makes `dir` if needed, and takes the exclusive lock on it. `pid` is written into the lock file, for people.
+    /// Makes `dir` and its name durable if needed, and takes the exclusive lock on it. `pid` is written into the lock file, for people.
     ///
     /// # Errors
     /// When another process holds it, when `dir` is on a network file system, or when the disk fails.
@@ -63,7 +63,7 @@ impl DirLock {
             let path = path.to_owned();
             |error| LockError::Io { path, error }
         };
-        disk.create_dir_all(dir).map_err(at(dir))?;
+        create_dir_durably(disk, dir).map_err(at(dir))?;
         if let Some(kind) = disk.network_file_system(dir).map_err(at(dir))? {
             return Err(LockError::Network { path: dir.to_owned(), kind });
         }

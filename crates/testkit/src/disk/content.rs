@@ -74,9 +74,11 @@ impl Content {
     }
 
     pub(crate) fn sync(&mut self) {
-        if !self.pending.is_empty() {
-            self.durable.clone_from(&self.live);
-            self.pending.clear();
+        for change in std::mem::take(&mut self.pending) {
+            match change {
+                Pending::Write { at, bytes } => put(&mut self.durable, at, &bytes),
+                Pending::Len(len) => self.durable.resize(len as usize, 0),
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use waybill_rt::{DiskFile, OpenMode, SharedDisk, create_dir_durably};
+use waybill_rt::{DiskFile, OpenMode, SharedDisk};
 use waybill_types::StoreId;
 
 use crate::file::describe::{DESCRIPTION_LEN, Description, RING_FILE};
@@ -117,7 +117,6 @@ impl Ring {
         let geometry =
             if described { read_description(&disk, dir, store)? } else { make(&disk, dir, store, options)? };
         // Also what an earlier process made: it may have been killed before it could make it durable.
-        create_dir_durably(&*disk, dir).map_err(failed(dir))?;
         disk.sync_dir(dir).map_err(failed(dir))?;
         let mut files = Vec::with_capacity(geometry.files as usize);
         for slot in 0..geometry.files {

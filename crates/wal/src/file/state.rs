@@ -82,11 +82,12 @@ impl State {
         let cover =
             self.tail.is_uncovered() && (idle || self.closing) && !self.sabotage.breaks(Sabotage::NoCover);
         if self.queue.is_empty() && !cover {
-            return match (self.closing, self.tail.is_uncovered()) {
-                (true, _) => Job::Stop,
-                (false, true) => Job::Idle,
-                (false, false) => Job::Wait(Waiting::Frames),
-            };
+            if self.closing {
+                // All frames are durable: let segments be made of all of them.
+                self.tail.roll();
+                return Job::Stop;
+            }
+            return if self.tail.is_uncovered() { Job::Idle } else { Job::Wait(Waiting::Frames) };
         }
         self.group(group_bytes)
     }
