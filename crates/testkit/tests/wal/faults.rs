@@ -73,20 +73,6 @@ async fn a_full_disk_while_zeroing_is_waited_for() {
     assert_eq!((model.lock().unacked(), wal.metrics().poisoned.get()), (0, 0));
 }
 
-/// Zeroing ahead finds the disk full while nothing waits to be written: produce is taken again once there is space.
-#[tokio::test(start_paused = true)]
-async fn a_disk_that_was_full_is_taken_again_without_a_write() {
-    let (disk, model, _, clock, wal) = running().await;
-    disk.set_capacity(40 << 10);
-    append(&wal, &model, 14_000).await.unwrap();
-    clock.sleep(Duration::from_millis(500)).await;
-    assert_eq!(model.lock().unacked(), 0);
-    assert!(matches!(append(&wal, &model, 1).await, Err(WalError::NoSpace(_))));
-    disk.set_capacity(1 << 30);
-    clock.sleep(Duration::from_secs(1)).await;
-    append(&wal, &model, 1).await.unwrap();
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_failed_zeroing_poisons() {
     let (disk, model, _, clock, wal) = running().await;
