@@ -59,7 +59,8 @@ export async function launch(base) {
       hasTouch: width < 500, permissions: script ? ['clipboard-read', 'clipboard-write'] : [],
     });
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    // Generous: a loaded machine is slow, and a wait that ends early tells nothing.
+    page.setDefaultTimeout(30_000);
     page.on('request', (r) => {
       const url = new URL(r.url());
       if (/^https?:|^wss?:/.test(url.protocol) && url.host !== host) trouble.push(`request to ${url.host}: ${r.url()}`);

@@ -70,7 +70,7 @@ function agrees(page, json) {
   if (json.days_late > 0) ok(page.words.late.includes(`${json.days_late} day`), `lateness reads "${page.words.late}"`);
 }
 
-const settled = (page, test, arg) => page.waitForFunction(test, arg, { timeout: 5000 });
+const settled = (page, test, arg) => page.waitForFunction(test, arg, { timeout: 20_000 });
 const hasMoment = (page, moment) => settled(page, (m) => {
   const at = document.getElementById('asof')?.dataset.at;
   return m === null ? at === undefined : Number(at) === m;
@@ -298,11 +298,11 @@ await check('order: when the service is gone the answer stays, with its age', as
   const sentence = await page.locator('#answer').innerText();
   await page.route('**/*fragment=1*', (r) => r.abort());
   await settled(page, () => /Not connected since/.test(document.getElementById('fresh').innerText)).catch(() =>
-    page.waitForFunction(() => /Not connected since/.test(document.getElementById('fresh').innerText), null, { timeout: 6000 }));
+    page.waitForFunction(() => /Not connected since/.test(document.getElementById('fresh').innerText), null, { timeout: 20_000 }));
   equal(await page.locator('#answer').innerText(), sentence, 'sentence');
   await shot(page, 'order-lost-light');
   await page.unroute('**/*fragment=1*');
-  await page.waitForFunction(() => !/Not connected/.test(document.getElementById('fresh').innerText), null, { timeout: 12_000 });
+  await page.waitForFunction(() => !/Not connected/.test(document.getElementById('fresh').innerText), null, { timeout: 30_000 });
   await page.context().close();
 });
 

@@ -367,7 +367,7 @@ fn side(v: &OrderView) -> Markup {
         @if !v.references.is_empty() {
             section #references class="sec" {
                 header { h2 { "References" } }
-                dl class="kv" { @for (label, value) in &v.references { dt { (t(label)) } dd { (t(value)) } } }
+                dl class="kv" { @for (label, value) in &v.references { dt { (capital(&t(label))) } dd { (t(value)) } } }
             }
         }
     }

@@ -82,7 +82,7 @@ fn detail(r: &TimelineRow) -> Markup {
         @if r.detail.is_some() || r.subject.is_some() {
             span class="m" {
                 @if let Some(d) = &r.detail { (t(d)) @if r.subject.is_some() { ", " } }
-                @if let Some(s) = &r.subject { a class="nw" href=(subject_href(&s.id)) data-open { (t(&s.id)) } }
+                @if let Some(s) = &r.subject { a href=(subject_href(&s.id)) data-open { (t(&s.id)) } }
             }
         }
     }
