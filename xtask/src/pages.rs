@@ -4,12 +4,12 @@
 //! `target/xtask/pages/`.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -22,7 +22,7 @@ use crate::test::ledger::Counts;
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// How long the demo may take until its pages answer.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(90);
 
 /// What the driver is told to look at: addresses and an order that is late.
 struct Shown {
@@ -61,10 +61,7 @@ pub(crate) fn stage(built: &Built, log: &Path, limit: Duration) -> Result<Counts
     let ended = run::captured(&mut command, &out, log, limit)?;
     drop(demo);
     let text = fs::read_to_string(&out).context("what the browser checks printed")?;
-    fs::OpenOptions::new().append(true).open(log).and_then(|mut log| {
-        use std::io::Write;
-        log.write_all(text.as_bytes())
-    })?;
+    fs::OpenOptions::new().append(true).open(log).and_then(|mut log| log.write_all(text.as_bytes()))?;
     let mut counts = closing_line(&text).unwrap_or_else(Counts::one_failed);
     if ended != Ended::Well && counts.failed == 0 {
         counts.failed = 1;
@@ -152,9 +149,40 @@ fn start(program: &Path, log: &Path) -> Result<(Demo, Shown)> {
         });
     }
     let shown = shown.context("the demo named no order")?;
-    let address = shown.base.trim_start_matches("http://").to_owned();
-    TcpStream::connect(&address).with_context(|| format!("the pages at {address}"))?;
+    wait_for_the_past(&shown)?;
     Ok((demo, shown))
+}
+
+/// Waits until the service has read all that the demo has told, so that pages and API speak of the same.
+fn wait_for_the_past(shown: &Shown) -> Result<()> {
+    let address = shown.base.trim_start_matches("http://");
+    let until = Instant::now() + START;
+    let mut steady = 0;
+    while steady < 3 {
+        if Instant::now() > until {
+            bail!("the service had not read the demo's past after {} s", START.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        let tracked = get(address, &format!("/v1/track/{}", shown.order)).is_some();
+        let metrics = get(address, "/metrics").unwrap_or_default();
+        let behind = metrics.lines().filter(|line| line.starts_with("waybill_visibility_behind_records{"));
+        let behind: Vec<&str> = behind.collect();
+        let read = tracked && !behind.is_empty() && behind.iter().all(|line| line.ends_with(" 0"));
+        steady = if read { steady + 1 } else { 0 };
+    }
+    Ok(())
+}
+
+/// The body of a page that answers 200.
+fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    head.contains(" 200 ").then(|| body.to_owned())
 }
 
 #[cfg(test)]
