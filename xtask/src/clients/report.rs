@@ -17,8 +17,8 @@ pub(crate) const PAGE: &str = "docs/compatibility.md";
 const HEAD: &str = "# Which clients work\n\
     \n\
     Written by `cargo xtask conformance` from a run of each program in `tests/clients/` against one `waybill serve`;\n\
-    `cargo xtask test` runs them all again and fails when this page says something else. The same programs pass against\n\
-    Apache Kafka 4.4.0 (`cargo xtask conformance --target kafka`).\n\
+    `cargo xtask test` runs them all again and fails when this page says something else. `cargo xtask\n\
+    conformance --target kafka` runs the same programs against Apache Kafka 4.4.0.\n\
     \n\
     yes: works as with Apache Kafka. **no**: does not. A dash: the library does not offer it;\n\
     ten-restarts is run with the Java client alone.\n";
