@@ -9,7 +9,7 @@
 //! - [`budget`]: byte budgets, the bounds on everything that a client can make us hold.
 //! - [`metrics`]: the registry that is handed around.
 //!
-//! Invariant: no other crate reads a clock, draws random bytes, opens files or sockets by itself.
+//! Invariant: the broker and what it rests on read no clock, draw no random bytes, open no files or sockets but these.
 
 pub mod blocking;
 pub mod budget;
