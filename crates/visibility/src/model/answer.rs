@@ -10,7 +10,7 @@ use waybill_types::TimestampMs;
 
 use super::fact::{Body, Classifier, Fact, Kind, Located, Milestone, Relation, Subject};
 use super::known::{Known, KnownFact};
-use super::links::{Link, LinkMap};
+use super::links::{Link, LinkMap, Span};
 use super::time::{Day, When};
 
 /// The state of a subject.
@@ -101,6 +101,8 @@ pub struct Answer {
     pub location: Option<Seen>,
     /// The promise that counts: the latest of the lines'.
     pub promised: Option<Day>,
+    /// It was promised for the subject itself: a shipment's is else that of the orders it carries.
+    pub promise_is_own: bool,
     /// The newest estimate: the latest of the shipments'.
     pub estimated: Option<Day>,
     /// The day of the last delivery, once every part is delivered.
@@ -118,9 +120,16 @@ pub struct Answer {
 /// A delivery: the day, and when it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Delivery {
+    when: When,
     day: Day,
     told: TimestampMs,
 }
+
+/// How deep things are looked for in one another.
+const MAX_DEPTH: usize = 7;
+
+/// Stays of one subject looked at.
+const MAX_STAYS: usize = 4_096;
 
 /// Works out answers over one set of facts.
 #[derive(Debug)]
@@ -161,6 +170,7 @@ impl<'k, 'a> Fold<'k, 'a> {
             state: self.state(subject, &parts, delivery),
             location: self.location(subject, &lines),
             promised,
+            promise_is_own: subject.kind != Kind::Shipment || self.own_promise(subject).is_some(),
             estimated: self.estimated(subject, &lines),
             delivered: delivery.map(|delivery| delivery.day),
             delivered_told: delivery.map(|delivery| delivery.told),
@@ -175,26 +185,34 @@ impl<'k, 'a> Fold<'k, 'a> {
         if !matches!(subject.kind, Kind::Order | Kind::Shipment) {
             return Vec::new();
         }
+        let handed_over = self.own_delivery(subject);
+        let carried = |link: &Link| {
+            link.holder == *subject
+                && (link.is_open() || handed_over.is_some_and(|delivery| link.held_on(delivery.when)))
+        };
         let mut lines: Vec<Subject> = self
             .links
             .parts_of(subject)
-            .filter(|part| part.kind == Kind::Line && self.is_linked(part, subject))
+            .filter(|part| part.kind == Kind::Line && self.links.holders_of(part).iter().any(carried))
             .cloned()
             .collect();
         lines.sort_by(|a, b| natural(&a.id).cmp(&natural(&b.id)));
         lines
     }
 
-    fn is_linked(&self, part: &Subject, holder: &Subject) -> bool {
-        self.links.holders_of(part).iter().any(|link| link.holder == *holder && link.until.is_none())
-    }
-
+    /// What holds it now.
     fn holders_of_kind(&self, subject: &Subject, kind: Kind) -> Vec<Subject> {
         let links = self.links.holders_of(subject).iter();
         links
-            .filter(|link| link.holder.kind == kind && link.until.is_none())
+            .filter(|link| link.holder.kind == kind && link.is_open())
             .map(|link| link.holder.clone())
             .collect()
+    }
+
+    /// The times that it lay, or lies, in shipments.
+    fn in_shipments(&self, subject: &Subject) -> impl Iterator<Item = &Link> {
+        let links = self.links.holders_of(subject).iter();
+        links.filter(|link| link.holder.kind == Kind::Shipment && link.relation == Relation::In)
     }
 
     fn part(&self, line: &Subject) -> Part {
@@ -244,7 +262,8 @@ impl<'k, 'a> Fold<'k, 'a> {
     /// The delivery that was told of exactly this subject.
     fn own_delivery(&self, subject: &Subject) -> Option<Delivery> {
         let fact = self.known.current(subject, Milestone::Deliver, Classifier::Act)?.fact;
-        Some(Delivery { day: fact.draft.happened?.day(), told: fact.told })
+        let when = fact.draft.happened?;
+        Some(Delivery { when, day: when.day(), told: fact.told })
     }
 
     /// When all of it was delivered, if it was.
@@ -261,12 +280,18 @@ impl<'k, 'a> Fold<'k, 'a> {
             return all_delivered(lines.iter().map(of_line));
         }
         match subject.kind {
-            Kind::Order | Kind::Line => {
-                let shipments = self.holders_of_kind(subject, Kind::Shipment);
-                all_delivered(shipments.iter().map(|shipment| self.own_delivery(shipment)))
-            }
+            Kind::Order | Kind::Line | Kind::Pallet | Kind::Item => self.delivered_with_shipments(subject),
             _ => None,
         }
+    }
+
+    /// Delivered with every shipment that it lies in; one that it was taken out of before delivery does not matter.
+    fn delivered_with_shipments(&self, subject: &Subject) -> Option<Delivery> {
+        let relevant = self.in_shipments(subject).filter_map(|link| {
+            let delivery = self.own_delivery(&link.holder).filter(|delivery| link.held_on(delivery.when));
+            (delivery.is_some() || link.is_open()).then_some(delivery)
+        });
+        all_delivered(relevant)
     }
 
     fn estimated(&self, subject: &Subject, lines: &[Subject]) -> Option<Day> {
@@ -316,20 +341,27 @@ impl<'k, 'a> Fold<'k, 'a> {
             })
             .max_by(|a, b| place_rank(a.0).cmp(&place_rank(b.0)));
         let in_transit = last_step.is_some_and(|(_, disposition)| disposition == "in_transit");
-        own || in_transit
-            || self.holders_of_kind(subject, Kind::Shipment).iter().any(|shipment| {
-                self.has(shipment, Milestone::Depart) || self.has(shipment, Milestone::Arrive)
-            })
+        let moved_while_in = |link: &Link| {
+            let milestones = [Milestone::Depart, Milestone::Arrive].into_iter();
+            milestones
+                .flat_map(|milestone| self.known.milestones(&link.holder, milestone, Classifier::Act))
+                .any(|each| each.fact.draft.happened.is_some_and(|when| link.held_on(when)))
+        };
+        own || in_transit || self.in_shipments(subject).any(moved_while_in)
     }
 
     /// The last place at which the subject, one of its lines, or what held them at that time was seen.
     fn location(&self, subject: &Subject, lines: &[Subject]) -> Option<Seen> {
-        let mut best: Option<&KnownFact<'a>> = None;
-        let mut looked = BTreeSet::new();
-        for start in std::iter::once(subject).chain(lines) {
-            self.look(start, None, &mut best, &mut looked, 0);
-        }
-        let fact = best?.fact;
+        let stays = std::iter::once(subject).chain(lines).flat_map(|start| self.stays(start));
+        let best: &KnownFact<'a> = stays
+            .flat_map(|(held_in, span)| {
+                self.known
+                    .counting(held_in)
+                    .filter(|each| matches!(each.fact.draft.body, Body::Location(_)))
+                    .filter(move |each| each.fact.draft.happened.is_none_or(|when| span.contains(when)))
+            })
+            .max_by(|a, b| place_rank(a.fact).cmp(&place_rank(b.fact)))?;
+        let fact = best.fact;
         let Body::Location(located) = &fact.draft.body else { return None };
         Some(Seen {
             located: located.clone(),
@@ -339,38 +371,26 @@ impl<'k, 'a> Fold<'k, 'a> {
         })
     }
 
-    fn look<'s>(
-        &'s self,
-        subject: &Subject,
-        within: Option<&Link>,
-        best: &mut Option<&'s KnownFact<'a>>,
-        looked: &mut BTreeSet<Subject>,
-        depth: u8,
-    ) {
+    /// The subject and all that it lay in, directly or in something else, each with the time that it did.
+    fn stays<'s>(&'s self, subject: &'s Subject) -> Vec<(&'s Subject, Span)> {
+        let mut stays = vec![(subject, Span::default())];
+        let mut known: BTreeSet<(&Subject, Span)> = stays.iter().copied().collect();
         // Goods lie in a pallet in a container in a shipment on a vehicle: deeper nesting is a cycle.
-        if depth > 6 || !looked.insert(subject.clone()) {
-            return;
-        }
-        let newest = self
-            .known
-            .counting(subject)
-            .filter(|each| matches!(each.fact.draft.body, Body::Location(_)))
-            .filter(|each| {
-                within.is_none_or(|link| {
-                    each.fact.draft.happened.is_none_or(|happened| link.holds_at(happened.start()))
-                })
-            })
-            .max_by(|a, b| place_rank(a.fact).cmp(&place_rank(b.fact)));
-        if let Some(newest) = newest
-            && best.is_none_or(|best| place_rank(best.fact) < place_rank(newest.fact))
-        {
-            *best = Some(newest);
-        }
-        for link in self.links.holders_of(subject) {
-            if link.relation == Relation::In {
-                self.look(&link.holder, Some(link), best, looked, depth + 1);
+        let mut from = 0;
+        for _ in 0..MAX_DEPTH {
+            let here: Vec<(&Subject, Span)> = stays.iter().skip(from).copied().collect();
+            from = stays.len();
+            for (part, span) in here {
+                let links = self.links.holders_of(part).iter();
+                for link in links.filter(|link| link.relation == Relation::In) {
+                    let Some(span) = span.within(link) else { continue };
+                    if stays.len() < MAX_STAYS && known.insert((&link.holder, span)) {
+                        stays.push((&link.holder, span));
+                    }
+                }
             }
         }
+        stays
     }
 
     /// Names and references told of a subject; a later telling of the same label replaces the earlier.
@@ -403,11 +423,11 @@ fn all_delivered(parts: impl Iterator<Item = Option<Delivery>>) -> Option<Delive
     let mut last: Option<Delivery> = None;
     for part in parts {
         let part = part?;
-        last =
-            Some(last.map_or(part, |last| Delivery {
-                day: last.day.max(part.day),
-                told: last.told.max(part.told),
-            }));
+        last = Some(last.map_or(part, |last| Delivery {
+            when: if last.day < part.day { part.when } else { last.when },
+            day: last.day.max(part.day),
+            told: last.told.max(part.told),
+        }));
     }
     last
 }

@@ -83,7 +83,10 @@ fn compare(before: Option<&Answer>, now: &Answer, latest: &Latest<'_, '_>, chang
             }
         };
     let old = |of: fn(&Answer) -> Option<Day>| day(before.and_then(of));
-    push("promised", old(|a| a.promised), day(now.promised), latest.because(deliver(Classifier::Pln)));
+    // An order's promise changes once, with the order, not again with each shipment that carries some of it.
+    let own_promise = |answer: &Answer| answer.promised.filter(|_| answer.promise_is_own);
+    let promised = (day(before.and_then(own_promise)), day(own_promise(now)));
+    push("promised", promised.0, promised.1, latest.because(deliver(Classifier::Pln)));
     push("estimated", old(|a| a.estimated), day(now.estimated), latest.because(deliver(Classifier::Est)));
     push("delivered", old(|a| a.delivered), day(now.delivered), latest.because(deliver(Classifier::Act)));
     let state = |answer: &Answer| (answer.state != State::Unknown).then(|| answer.state.name().to_owned());

@@ -102,7 +102,8 @@ pub fn find(known: &Known<'_>, answer: &Answer, moment: &Moment, of: &[Subject])
 
 fn promise(known: &Known<'_>, answer: &Answer, moment: &Moment, of: &[Subject]) -> Option<Exception> {
     let promised = answer.promised?;
-    if matches!(answer.state, State::Delivered | State::Cancelled) {
+    // What was promised for an order is listed with the order, not again with each shipment that carries some of it.
+    if !answer.promise_is_own || matches!(answer.state, State::Delivered | State::Cancelled) {
         return None;
     }
     let today = Day::of(moment.at.unwrap_or(moment.as_of));

@@ -112,6 +112,15 @@ impl When {
         }
     }
 
+    /// The last millisecond that it may mean.
+    #[must_use]
+    pub const fn end(self) -> TimestampMs {
+        match self {
+            Self::Day(day) => TimestampMs(day.start().0 + DAY_MS - 1),
+            Self::Instant(instant) => instant,
+        }
+    }
+
     /// The day in which it lies.
     #[must_use]
     pub fn day(self) -> Day {

@@ -67,15 +67,28 @@ fn spread(read: &dyn Read, subject: &Subject, affected: &mut BTreeSet<Subject>) 
             queue.push_back(link.fact.subject);
         }
         if next.kind == Kind::Line {
-            for telling in read.tellings(&next)? {
-                if let crate::model::Body::Link { holder, .. } = &telling.fact.draft.body {
-                    affected.insert(holder.clone());
+            for holder in holders(read, &next)? {
+                // Its order may lie in a shipment with all its lines.
+                if holder.kind == Kind::Order {
+                    affected.extend(holders(read, &holder)?);
                 }
+                affected.insert(holder);
             }
         }
     }
     affected.extend(looked);
     Ok(())
+}
+
+/// What a subject was ever told to lie in or to be part of.
+fn holders(read: &dyn Read, subject: &Subject) -> Result<Vec<Subject>, StoreError> {
+    let tellings = read.tellings(subject)?.into_iter();
+    Ok(tellings
+        .filter_map(|telling| match telling.fact.draft.body {
+            crate::model::Body::Link { holder, .. } if !holder.id.is_empty() => Some(holder),
+            _ => None,
+        })
+        .collect())
 }
 
 /// The rows that rest on `subject`'s facts: its own and, for an order, its lines'.

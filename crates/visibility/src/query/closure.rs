@@ -31,19 +31,24 @@ pub fn load(read: &dyn Read, subject: &Subject) -> Result<Closure, StoreError> {
     let mut seen: BTreeSet<Subject> = BTreeSet::new();
     let mut queue: VecDeque<Subject> = VecDeque::from([subject.clone()]);
     seen.insert(subject.clone());
-    let links = read.links_into(subject, MAX_PARTS)?;
-    closure.is_bounded |= links.len() >= MAX_PARTS;
-    for link in links {
-        let part = &link.fact.subject;
-        // An order is as its lines are, a shipment as what it carries; other parts are only listed.
-        let bears =
-            matches!((subject.kind, part.kind), (Kind::Order | Kind::Shipment, Kind::Line | Kind::Order));
-        if bears {
-            if seen.insert(part.clone()) {
+    // A shipment that carries an order whole carries its lines.
+    let mut holders = vec![subject.clone()];
+    while let Some(holder) = holders.pop() {
+        let links = read.links_into(&holder, MAX_PARTS)?;
+        closure.is_bounded |= links.len() >= MAX_PARTS;
+        for link in links {
+            let part = &link.fact.subject;
+            // An order is as its lines are, a shipment as what it carries; other parts are only listed.
+            let bears =
+                matches!((holder.kind, part.kind), (Kind::Order | Kind::Shipment, Kind::Line | Kind::Order));
+            if !bears {
+                closure.tellings.push(link);
+            } else if seen.insert(part.clone()) {
                 queue.push_back(part.clone());
+                if (holder.kind, part.kind) == (Kind::Shipment, Kind::Order) {
+                    holders.push(part.clone());
+                }
             }
-        } else {
-            closure.tellings.push(link);
         }
     }
     while let Some(next) = queue.pop_front() {
