@@ -59,11 +59,15 @@ pub use producers::{AppendOrigin, BATCHES_KEPT, BatchFacts, Marker, ProducerFaul
 pub use read::{ReadBound, ReadOutcome, ReadRequest};
 pub use retention::{Retention, RetentionClock};
 pub use segment::{
-    Directory, DirectoryEntry, SegmentFault, TRAILER_LEN, object_name, parse_directory, parse_object_name,
-    parse_trailer,
+    BlockEntry, Directory, DirectoryEntry, SegmentFault, SliceIndex, TRAILER_LEN, check_segment, object_name,
+    parse_directory, parse_object_name, parse_slice_index, parse_trailer,
 };
 pub use transactions::AbortedTransaction;
 pub use watch::Waiter;
+
+// The fuzz target's entry, which a test calls too, names this crate as others do.
+#[cfg(test)]
+extern crate self as waybill_storage;
 
 #[cfg(test)]
 mod testing;

@@ -109,7 +109,8 @@ impl GroupHeader {
         let sound = header.used <= header.length
             && header.used as usize >= GROUP_HEADER_LEN
             && header.durable <= header.position
-            && header.previous <= header.position;
+            && header.previous <= header.position
+            && header.position.0.checked_add(u64::from(header.length)).is_some();
         sound.then_some(header)
     }
 }

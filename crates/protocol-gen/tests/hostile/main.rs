@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it finds a surprise")]
 
 mod counting;
+#[allow(dead_code, reason = "only its seeds")]
+#[path = "../../../../fuzz/entry/damage.rs"]
+mod damage;
 #[path = "../../../../fuzz/entry/messages.rs"]
 mod entry;
 #[path = "../support/mod.rs"]
@@ -13,6 +16,7 @@ use counting::peak_of;
 use entry::MEMORY_LIMIT;
 use support::{Maker, Random, messages, schema::Message};
 use waybill_protocol::wire::{DecodeErrorKind, Reader, put_unsigned_varint};
+use waybill_protocol_gen::ApiKey;
 use waybill_protocol_gen::erased::{Kind, MessageInfo};
 use waybill_protocol_gen::registry::MESSAGES;
 
@@ -142,6 +146,7 @@ fn damaged_messages_break_no_promise() {
 
 #[test]
 fn whole_frames_break_no_promise() {
+    let mut number = 0;
     for seed in 0..4u64 {
         let mut random = Random::new(500 + seed);
         for_each_encoding(200 + seed, |info, version, bytes| {
@@ -154,6 +159,10 @@ fn whole_frames_break_no_promise() {
                 frame.push(0);
             }
             frame.extend(&bytes);
+            if seed == 0 {
+                keep_seed(info, version, &frame, &bytes, number);
+                number += 1;
+            }
             match info.kind {
                 Kind::Request => entry::request(&mutate(frame, &mut random)),
                 Kind::Response => entry::response(&mutate([&choice[..], &bytes].concat(), &mut random)),
@@ -167,6 +176,20 @@ fn whole_frames_break_no_promise() {
             entry::record(&noise);
         }
     }
+}
+
+/// Keeps sound bytes for the fuzz target that takes them.
+fn keep_seed(info: &MessageInfo, version: i16, frame: &[u8], body: &[u8], number: usize) {
+    let (target, which) = match info.kind {
+        Kind::Request => return damage::seed("request", number, frame),
+        Kind::Response => ("response", ApiKey::ALL.iter().position(|key| info.key == Some((*key).into()))),
+        _ => {
+            let mut others = MESSAGES.iter().filter(|m| !matches!(m.kind, Kind::Request | Kind::Response));
+            ("record", others.position(|m| m.name == info.name))
+        }
+    };
+    let chosen = [which.unwrap() as u8, (version - info.min_version + 1) as u8];
+    damage::seed(target, number, &[&chosen[..], body].concat());
 }
 
 /// Damages bytes in one to three places.

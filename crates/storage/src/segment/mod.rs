@@ -11,11 +11,15 @@
 //! A slice is the stretch of one partition (a small one is read whole, in one request); a block is a run of whole batches of about 64 KiB, the unit of checksums
 //! and of the sparse offset and time index. Numbers are big-endian. The layout is written down in docs/formats.md.
 
+mod check;
 mod read;
 mod write;
 
-pub use read::{Directory, DirectoryEntry, SegmentFault, TRAILER_LEN, parse_directory, parse_trailer};
-pub(crate) use read::{SliceIndex, parse_slice_index};
+pub use check::check_segment;
+pub use read::{
+    BlockEntry, Directory, DirectoryEntry, SegmentFault, SliceIndex, TRAILER_LEN, parse_directory,
+    parse_slice_index, parse_trailer,
+};
 pub(crate) use write::{BuiltSegment, SegmentIdentity, SliceInput, build};
 
 use bytes::Bytes;
@@ -58,5 +62,7 @@ pub(crate) fn head() -> Bytes {
     Bytes::copy_from_slice(&head)
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -124,7 +124,8 @@ pub fn parse_trailer(bytes: &[u8], size: u64) -> Result<(u64, u64), SegmentFault
     }
     let mut cursor = Cursor { rest: summed, what: "trailer" };
     let (position, length, total) = (cursor.u64()?, u64::from(cursor.u32()?), cursor.u64()?);
-    let fits = position.checked_add(length).is_some_and(|end| end + TRAILER_LEN as u64 == size);
+    let fits =
+        position.checked_add(length).is_some_and(|end| end.checked_add(TRAILER_LEN as u64) == Some(size));
     if total != size || !fits {
         return Err(SegmentFault::Short("segment"));
     }
@@ -219,25 +220,35 @@ fn parse_entry(cursor: &mut Cursor<'_>) -> Result<DirectoryEntry, SegmentFault> 
 
 /// A run of whole batches with one checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BlockEntry {
+pub struct BlockEntry {
     /// Where it starts, in bytes from the slice's start.
-    pub(crate) position: u32,
-    pub(crate) base_offset: Offset,
-    pub(crate) max_timestamp: TimestampMs,
-    pub(crate) crc: u32,
+    pub position: u32,
+    /// The first offset in it.
+    pub base_offset: Offset,
+    /// The largest record timestamp in it.
+    pub max_timestamp: TimestampMs,
+    /// CRC-32C of its bytes.
+    pub crc: u32,
 }
 
 /// The block index of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SliceIndex {
-    pub(crate) blocks: Vec<BlockEntry>,
-    pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
-    pub(crate) aborted: Vec<AbortedTransaction>,
-    pub(crate) producers: Vec<ProducerSnapshot>,
+pub struct SliceIndex {
+    /// Its blocks, in order.
+    pub blocks: Vec<BlockEntry>,
+    /// Where each leader epoch begins, up to the slice's end.
+    pub epochs: Vec<(LeaderEpoch, Offset)>,
+    /// The transactions whose abort marker is in the slice.
+    pub aborted: Vec<AbortedTransaction>,
+    /// The producers at the slice's end.
+    pub producers: Vec<ProducerSnapshot>,
 }
 
 /// Reads a block index.
-pub(crate) fn parse_slice_index(bytes: &[u8]) -> Result<SliceIndex, SegmentFault> {
+///
+/// # Errors
+/// When the bytes are damaged or of an unknown version.
+pub fn parse_slice_index(bytes: &[u8]) -> Result<SliceIndex, SegmentFault> {
     const WHAT: &str = "block index";
     let mut cursor = Cursor::checked(bytes, WHAT)?;
     let count = cursor.count(24)?;
@@ -288,7 +299,10 @@ impl SliceIndex {
     }
 
     /// Holds the bytes of the blocks `first..end` against their checksums.
-    pub(crate) fn verify(&self, first: usize, end: usize, bytes: &Bytes) -> Result<(), SegmentFault> {
+    ///
+    /// # Errors
+    /// When there are no such blocks, or a block's bytes are missing or damaged.
+    pub fn verify(&self, first: usize, end: usize, bytes: &Bytes) -> Result<(), SegmentFault> {
         let blocks = self.blocks.get(first..end).ok_or(SegmentFault::Batches)?;
         let origin = blocks.first().map_or(0, |block| block.position as usize);
         for (at, block) in blocks.iter().enumerate() {

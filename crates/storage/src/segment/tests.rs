@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use waybill_types::{ClusterId, Incarnation, LeaderEpoch, Offset, ProducerId, TimestampMs};
 
-fn identity() -> SegmentIdentity {
+pub(super) fn identity() -> SegmentIdentity {
     SegmentIdentity {
         cluster: ClusterId([5; 16]),
         region: "here".into(),
@@ -17,7 +17,7 @@ fn identity() -> SegmentIdentity {
 }
 
 /// A slice of `sizes.len()` batches of one record each.
-fn slice(partition: i32, base: i64, sizes: &[usize]) -> SliceInput {
+pub(super) fn slice(partition: i32, base: i64, sizes: &[usize]) -> SliceInput {
     let frames = sizes
         .iter()
         .enumerate()
@@ -39,7 +39,7 @@ fn slice(partition: i32, base: i64, sizes: &[usize]) -> SliceInput {
     }
 }
 
-fn whole(segment: &BuiltSegment) -> Bytes {
+pub(super) fn whole(segment: &BuiltSegment) -> Bytes {
     let mut bytes = BytesMut::new();
     for part in &segment.parts {
         bytes.extend_from_slice(part);
@@ -47,7 +47,7 @@ fn whole(segment: &BuiltSegment) -> Bytes {
     bytes.freeze()
 }
 
-fn directory(bytes: &Bytes) -> Result<Directory, SegmentFault> {
+pub(super) fn directory(bytes: &Bytes) -> Result<Directory, SegmentFault> {
     let trailer = bytes.len().checked_sub(TRAILER_LEN).ok_or(SegmentFault::Magic)?;
     let (position, length) = parse_trailer(&bytes[trailer..], bytes.len() as u64)?;
     parse_directory(&bytes[position as usize..(position + length) as usize])

@@ -78,7 +78,7 @@ impl Geometry {
         let first = self.file_of(trim);
         let files = u64::from(self.files);
         let ahead = (slot as u64 + files - first % files) % files;
-        WalPosition(self.start_of(first + ahead).0 + offset)
+        WalPosition(self.start_of(first + ahead).0.saturating_add(offset))
     }
 
     /// Whether file number `file` may be written while the ring is trimmed at `trim`: what its slot held a lap ago

@@ -88,3 +88,14 @@ fn forged_lengths_are_refused() {
         assert!(verify_group(&forged).is_err(), "{value} at {at}");
     }
 }
+
+/// Found by fuzzing: a group with a right checksum that says it stands where positions end.
+#[test]
+fn a_group_beyond_all_positions_is_refused() {
+    let (sound, frames, mut bytes) = group(&[40]);
+    for position in [u64::MAX, u64::MAX - u64::from(sound.length) + 1] {
+        let header = GroupHeader { position: WalPosition(position), ..sound };
+        encode_group(&mut bytes, &header, frames.iter()).unwrap();
+        assert_eq!(decode_group(&Bytes::copy_from_slice(&bytes)).unwrap_err(), GroupFault::NoHeader);
+    }
+}
