@@ -9,6 +9,7 @@
 //! - [`handler`]: what a handler is; a request reaches it only through the gate of `waybill-security`.
 //! - [`host`]: how the controller's commits reach the log engine.
 //! - [`local`]: a whole node on one directory.
+//! - `moved`: who leads, told beside errors (KIP-951).
 //! - [`http`], [`metrics`]: health, readiness, metrics.
 //!
 //! Invariant: no record payload is parsed here beyond the validation of batches, and none is copied on its way.
@@ -24,6 +25,7 @@ pub mod host;
 pub mod http;
 pub mod local;
 pub mod metrics;
+mod moved;
 pub mod net;
 pub mod produce;
 pub mod serve;

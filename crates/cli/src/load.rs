@@ -10,15 +10,15 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use serde::Serialize;
-use waybill_rt::{Clock, RealClock};
-use waybill_visibility::load::{Format, LoadRecord, files, frame};
+use waybill_rt::RealClock;
+use waybill_visibility::load::{Format, files, frame};
 use waybill_visibility::mapping::Mapping;
 
 use crate::kafka::{WantedTopic, config, ensure_topic, retention_ms};
+use crate::outgoing::{Outgoing, send};
 use crate::output;
 
 /// Partitions of a topic that the command makes.
@@ -126,7 +126,14 @@ pub(crate) async fn run(args: LoadArgs, format: output::Format) -> anyhow::Resul
         for record in frame(args.format, &name, &bytes, clock.now(), args.mapping) {
             loaded.records += 1;
             loaded.bytes += record.value.len() as u64;
-            send(&producer, &args.topic, record, &*clock).await?;
+            let outgoing = Outgoing {
+                topic: &args.topic,
+                key: record.key.as_deref(),
+                value: &record.value,
+                timestamp_ms: record.timestamp.get(),
+                headers: record.headers.iter().map(|(key, value)| (&**key, &**value)).collect(),
+            };
+            send(&producer, &*clock, outgoing).await?;
         }
         bar.inc(1);
     }
@@ -179,32 +186,4 @@ fn progress(files: usize) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-async fn send(
-    producer: &ThreadedProducer<AckContext>,
-    topic: &str,
-    record: LoadRecord,
-    clock: &dyn Clock,
-) -> anyhow::Result<()> {
-    let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value.as_slice()) })
-    });
-    let mut message = BaseRecord::<[u8], [u8]>::to(topic)
-        .payload(&record.value)
-        .timestamp(record.timestamp.get())
-        .headers(headers);
-    if let Some(key) = &record.key {
-        message = message.key(key);
-    }
-    loop {
-        match producer.send(message) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                message = back;
-                clock.sleep(Duration::from_millis(5)).await;
-            }
-            Err((error, _)) => bail!("a record can not be sent: {error}"),
-        }
-    }
 }

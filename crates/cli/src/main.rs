@@ -14,6 +14,7 @@ mod docs;
 mod group;
 mod kafka;
 mod load;
+mod outgoing;
 mod output;
 mod serve;
 mod settings;

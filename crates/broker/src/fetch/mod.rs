@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use waybill_protocol::wire::{DecodeError, Message, Reader};
 use waybill_protocol_gen::ApiKey;
-use waybill_protocol_gen::messages::fetch_response::{FetchableTopicResponse, NodeEndpoint};
+use waybill_protocol_gen::messages::fetch_response::FetchableTopicResponse;
 use waybill_protocol_gen::messages::{FetchRequest, FetchResponse};
 use waybill_security::{Direction, QuotaKind};
 use waybill_storage::Waiter;
@@ -123,20 +123,9 @@ fn answer(broker: &Broker, call: &Call, mode: Mode, answers: Vec<PartitionAnswer
     }
     drop(sessions);
     if moved {
-        response.node_endpoints.push(endpoint(broker, call));
+        response.node_endpoints.push(broker.leader_address(call).into());
     }
     let throttle = broker.quotas.charge(&call.context, QuotaKind::Fetch, bytes);
     response.throttle_time_ms = throttle_ms(throttle);
     respond(call, ApiKey::Fetch, &response, throttle)
-}
-
-fn endpoint(broker: &Broker, call: &Call) -> NodeEndpoint {
-    let endpoint = broker.endpoint(&call.context.listener);
-    NodeEndpoint {
-        node_id: broker.controller.image().node.get(),
-        host: endpoint.host.as_str().into(),
-        port: i32::from(endpoint.port),
-        rack: broker.config.rack.as_deref().map(Into::into),
-        ..NodeEndpoint::default()
-    }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use waybill_control::Topic;
 use waybill_protocol::ErrorCode;
 use waybill_protocol::wire::Records;
-use waybill_protocol_gen::messages::fetch_response::{
-    AbortedTransaction, EpochEndOffset, LeaderIdAndEpoch, PartitionData,
-};
+use waybill_protocol_gen::messages::fetch_response::{AbortedTransaction, EpochEndOffset, PartitionData};
 use waybill_security::{Action, Authorized, Operation};
 use waybill_storage::{Partition, ReadBound, ReadError, ReadOutcome, ReadRequest, Waiter};
 use waybill_types::{LeaderEpoch, Offset, PartitionId, TopicId, TopicPartition};
@@ -167,11 +165,8 @@ async fn read(
     let log = &readable.log;
     if let Err(code) = check_epoch(log, wanted.current_leader_epoch) {
         let mut answer = failed(wanted, Some(topic), code);
-        answer.data.current_leader = LeaderIdAndEpoch {
-            leader_id: broker.controller.image().node.get(),
-            leader_epoch: log.leader_epoch().get(),
-            ..LeaderIdAndEpoch::default()
-        };
+        let of = TopicPartition::new(topic.id, PartitionId(wanted.key.partition));
+        answer.data.current_leader = broker.leader(&of).into();
         return answer;
     }
     if let Some(diverging) = diverging(log, wanted) {

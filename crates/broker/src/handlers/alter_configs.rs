@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use waybill_protocol::ErrorCode;
 use waybill_protocol_gen::messages::alter_configs_request::AlterConfigsResource;
-use waybill_protocol_gen::messages::alter_configs_response::AlterConfigsResourceResponse;
 use waybill_protocol_gen::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use waybill_security::Authorized;
 
+use super::config_resources::alter_each;
 use super::errors::Told;
 use super::incremental_alter_configs::{audit, may_alter};
 use crate::broker::Broker;
@@ -33,28 +32,9 @@ impl Handler for AlterConfigs {
         request: Authorized<AlterConfigsRequest>,
     ) -> AlterConfigsResponse {
         let request = request.into_inner();
-        let mut responses = Vec::with_capacity(request.resources.len());
-        for (at, asked) in request.resources.iter().enumerate() {
-            let twice = request.resources.iter().enumerate().any(|(other, r)| {
-                other != at
-                    && (r.resource_type, &r.resource_name) == (asked.resource_type, &asked.resource_name)
-            });
-            let outcome = if twice {
-                Err(Told::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
-            } else {
-                replace(&broker, &call, asked, request.validate_only).await
-            };
-            let mut response = AlterConfigsResourceResponse {
-                resource_type: asked.resource_type,
-                resource_name: asked.resource_name.clone(),
-                ..AlterConfigsResourceResponse::default()
-            };
-            if let Err(told) = outcome {
-                response.error_code = told.code.code();
-                response.error_message = told.message.or_else(|| Some(told.code.message().into()));
-            }
-            responses.push(response);
-        }
+        let validate_only = request.validate_only;
+        let responses =
+            alter_each(&request.resources, |asked| replace(&broker, &call, asked, validate_only)).await;
         AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }
     }
 

@@ -8,12 +8,12 @@ use waybill_protocol::wire::KString;
 use waybill_protocol_gen::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
-use waybill_protocol_gen::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use waybill_protocol_gen::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use waybill_security::{
     Action, AuditAction, AuditEvent, Authorized, OnDenial, Operation, Outcome, ResourceType,
 };
 
+use super::config_resources::alter_each;
 use super::describe_configs::{check_node, resource};
 use super::errors::Told;
 use crate::broker::Broker;
@@ -39,28 +39,9 @@ impl Handler for IncrementalAlterConfigs {
         request: Authorized<IncrementalAlterConfigsRequest>,
     ) -> IncrementalAlterConfigsResponse {
         let request = request.into_inner();
-        let mut responses = Vec::with_capacity(request.resources.len());
-        for (at, asked) in request.resources.iter().enumerate() {
-            let twice = request.resources.iter().enumerate().any(|(other, r)| {
-                other != at
-                    && (r.resource_type, &r.resource_name) == (asked.resource_type, &asked.resource_name)
-            });
-            let outcome = if twice {
-                Err(Told::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
-            } else {
-                alter(&broker, &call, asked, request.validate_only).await
-            };
-            let mut response = AlterConfigsResourceResponse {
-                resource_type: asked.resource_type,
-                resource_name: asked.resource_name.clone(),
-                ..AlterConfigsResourceResponse::default()
-            };
-            if let Err(told) = outcome {
-                response.error_code = told.code.code();
-                response.error_message = told.message.or_else(|| Some(told.code.message().into()));
-            }
-            responses.push(response);
-        }
+        let validate_only = request.validate_only;
+        let responses =
+            alter_each(&request.resources, |asked| alter(&broker, &call, asked, validate_only)).await;
         IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() }
     }
 

@@ -9,7 +9,7 @@ use waybill_protocol::batch::{BatchError, BatchErrorKind};
 use waybill_protocol::wire::{KString, Uuid};
 use waybill_protocol_gen::messages::ProduceResponse;
 use waybill_protocol_gen::messages::produce_response::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
 use waybill_storage::{Ack, AppendError, Appended};
 use waybill_types::{PartitionId, TopicId, TopicPartition};
@@ -131,7 +131,7 @@ impl Answer {
             });
         }
         if moved {
-            response.node_endpoints.push(endpoint(broker, call));
+            response.node_endpoints.push(broker.leader_address(call).into());
         }
         response
     }
@@ -182,21 +182,6 @@ fn name_leader(broker: &Broker, name: &str, id: TopicId, partition: &mut Partiti
     let topic = image.topic(name).or_else(|| image.topic_by_id(id));
     let Some(topic) = topic else { return false };
     let of = TopicPartition::new(topic.id, PartitionId(partition.index));
-    partition.current_leader = LeaderIdAndEpoch {
-        leader_id: image.node.get(),
-        leader_epoch: broker.leader_epoch(&of),
-        ..LeaderIdAndEpoch::default()
-    };
+    partition.current_leader = broker.leader(&of).into();
     true
-}
-
-fn endpoint(broker: &Broker, call: &Call) -> NodeEndpoint {
-    let endpoint = broker.endpoint(&call.context.listener);
-    NodeEndpoint {
-        node_id: broker.controller.image().node.get(),
-        host: endpoint.host.as_str().into(),
-        port: i32::from(endpoint.port),
-        rack: broker.config.rack.as_deref().map(Into::into),
-        ..NodeEndpoint::default()
-    }
 }

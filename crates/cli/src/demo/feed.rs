@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rdkafka::admin::AdminClient;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{DefaultProducerContext, Producer, ThreadedProducer};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use waybill_rt::{Clock, RealClock};
@@ -19,6 +17,7 @@ use waybill_visibility::mapping::Mapping;
 use super::DemoArgs;
 use super::generator::{Generator, Highlights, Prng, Record, Settings, TOPICS};
 use crate::kafka::{WantedTopic, config, ensure_topic};
+use crate::outgoing::{Outgoing, send};
 
 /// Partitions of each topic of the demo.
 const PARTITIONS: i32 = 3;
@@ -135,11 +134,14 @@ pub(super) async fn run(
                         std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
                     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     for record in frame(format, &name, &bytes, clock.now(), None) {
-                        let headers =
-                            record.headers.iter().map(|(k, v)| (k.as_str(), v.as_slice())).collect();
-                        let key = record.key.as_deref();
-                        send(&producer, &*clock, topic, key, &record.value, record.timestamp.get(), headers)
-                            .await?;
+                        let outgoing = Outgoing {
+                            topic,
+                            key: record.key.as_deref(),
+                            value: &record.value,
+                            timestamp_ms: record.timestamp.get(),
+                            headers: record.headers.iter().map(|(key, value)| (&**key, &**value)).collect(),
+                        };
+                        send(&producer, &*clock, outgoing).await?;
                     }
                 }
             }
@@ -183,37 +185,14 @@ async fn one(
     clock: &dyn Clock,
     record: &Record,
 ) -> anyhow::Result<()> {
-    let headers = record.headers.iter().map(|(key, value)| (*key, value.as_slice())).collect();
-    send(producer, clock, record.topic, Some(&record.key), &record.value, record.timestamp_ms, headers).await
-}
-
-async fn send(
-    producer: &ThreadedProducer<DefaultProducerContext>,
-    clock: &dyn Clock,
-    topic: &str,
-    key: Option<&[u8]>,
-    value: &[u8],
-    timestamp: i64,
-    headers: Vec<(&str, &[u8])>,
-) -> anyhow::Result<()> {
-    let headers = headers
-        .into_iter()
-        .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
-    let mut message =
-        BaseRecord::<[u8], [u8]>::to(topic).payload(value).timestamp(timestamp).headers(headers);
-    if let Some(key) = key {
-        message = message.key(key);
-    }
-    loop {
-        match producer.send(message) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                message = back;
-                clock.sleep(Duration::from_millis(5)).await;
-            }
-            Err((error, _)) => bail!("an event can not be sent: {error}"),
-        }
-    }
+    let outgoing = Outgoing {
+        topic: record.topic,
+        key: Some(&record.key),
+        value: &record.value,
+        timestamp_ms: record.timestamp_ms,
+        headers: record.headers.iter().map(|(key, value)| (*key, &**value)).collect(),
+    };
+    send(producer, clock, outgoing).await
 }
 
 /// Resolves only when feeding has failed: that it has ended is no reason to end the demo.
