@@ -135,7 +135,7 @@ impl LocalNode {
             machine.disk.sync_dir(&options.root)
         };
         make(&folder).map_err(|error| NodeError::Io { path: folder.clone(), error })?;
-        let meta = RedbMeta::open(&*machine.disk, &folder.join("meta.redb"), machine.running)?;
+        let meta = RedbMeta::open(&machine.disk, &folder.join("meta.redb"), machine.running)?;
         let meta: SharedMeta = Arc::new(meta);
         let store = DiskStore::open(Arc::clone(&machine.disk), &options.root, machine.running);
         let store = store.map_err(|error| NodeError::Io { path: options.root.clone(), error })?;

@@ -33,6 +33,9 @@ pub enum ControllerError {
     /// The request is at fault.
     #[error(transparent)]
     Fault(#[from] TopicFault),
+    /// The disk is full: nothing was changed, and the same may be tried again.
+    #[error("{0}")]
+    NoSpace(Arc<str>),
     /// The commit failed, or this controller has ended.
     #[error("metadata can not be changed: {0}")]
     Unavailable(Arc<str>),
@@ -40,7 +43,8 @@ pub enum ControllerError {
 
 impl From<MetaError> for ControllerError {
     fn from(error: MetaError) -> Self {
-        Self::Unavailable(error.to_string().into())
+        let why = error.to_string().into();
+        if matches!(error, MetaError::NoSpace(_)) { Self::NoSpace(why) } else { Self::Unavailable(why) }
     }
 }
 
@@ -276,6 +280,7 @@ impl Owner {
     async fn commit(&mut self, batch: Batch) -> Result<(), ControllerError> {
         match self.deps.meta.commit(batch).await {
             Ok(_) => Ok(()),
+            Err(error @ MetaError::NoSpace(_)) => Err(error.into()),
             Err(error) => {
                 // Conflict is as final as failure here: nobody else may write what this task owns.
                 self.ended = Some(error.to_string().into());

@@ -125,3 +125,18 @@ async fn a_failed_commit_ends_the_controller_and_tells_nobody() {
     world.tasks.failed().await;
     assert!(world.tasks.failure().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_is_told_and_ends_nothing() {
+    let world = World::new();
+    let controller = world.open().await;
+    world.meta.fill();
+    let refused = controller.create_topics(vec![new("orders", 3)], false).await;
+    assert!(matches!(refused, Err(ControllerError::NoSpace(_))));
+    assert!(matches!(controller.next_producer_id().await, Err(ControllerError::NoSpace(_))));
+    assert!(world.host.heard.lock().is_empty() && world.tasks.failure().is_none());
+    world.meta.heal();
+    assert_eq!(controller.next_producer_id().await.unwrap(), ProducerId(0));
+    assert!(controller.create_topics(vec![new("orders", 3)], false).await.unwrap()[0].is_ok());
+    assert_eq!(controller.image().topic_count(), 1);
+}

@@ -57,6 +57,9 @@ pub enum MetaError {
     /// A `Require` did not hold: nothing was changed.
     #[error("metadata changed underneath: key {0:?}")]
     Conflict(Bytes),
+    /// The disk is full: nothing was changed, and the same may be tried again.
+    #[error("there is no space left for metadata; free some on the disk of {0}")]
+    NoSpace(Arc<str>),
     /// The commit failed or its outcome is unknown: this owner's term ends here.
     #[error("the metadata commit failed: {0}")]
     Failed(Arc<str>),

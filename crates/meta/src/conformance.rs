@@ -4,12 +4,17 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use waybill_rt::{RealDisk, Running};
+use std::sync::Arc;
+use waybill_rt::{RealDisk, Running, SharedDisk};
 
 use crate::{Batch, MemoryMeta, MetaError, MetaStore, Op, RedbMeta};
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
+}
+
+fn real() -> SharedDisk {
+    Arc::new(RealDisk)
 }
 
 fn everything() -> std::ops::Range<Bytes> {
@@ -68,7 +73,7 @@ async fn memory_conforms() {
 async fn redb_conforms() {
     for running in [Running::Inline, Running::Blocking] {
         let folder = tempfile::tempdir().unwrap();
-        let open = |name: &str| RedbMeta::open(&RealDisk, &folder.path().join(name), running).unwrap();
+        let open = |name: &str| RedbMeta::open(&real(), &folder.path().join(name), running).unwrap();
         puts_gets_scans_and_deletes(&open("meta/one.redb")).await;
         a_requirement_that_fails_changes_nothing(&open("meta/two.redb")).await;
     }
@@ -79,14 +84,14 @@ async fn redb_keeps_what_was_committed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("meta/meta.redb");
     let first = {
-        let store = RedbMeta::open(&RealDisk, &path, Running::Inline).unwrap();
+        let store = RedbMeta::open(&real(), &path, Running::Inline).unwrap();
         let mut batch = Batch::default();
         batch.put(bytes("k"), bytes("v"));
         store.commit(batch).await.unwrap()
     };
     // What an interrupted creation leaves is not in the way.
     std::fs::write(folder.path().join("meta/meta.redb.new"), b"torn").unwrap();
-    let store = RedbMeta::open(&RealDisk, &path, Running::Inline).unwrap();
+    let store = RedbMeta::open(&real(), &path, Running::Inline).unwrap();
     assert_eq!(store.get(b"k").await.unwrap(), Some(bytes("v")));
     assert!(store.commit(Batch::default()).await.unwrap() > first);
 }
@@ -121,7 +126,7 @@ proptest! {
         batches in proptest::collection::vec(proptest::collection::vec(any_op(), 0..5), 1..8),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let redb = RedbMeta::open(&RealDisk, &folder.path().join("m"), Running::Inline).unwrap();
+        let redb = RedbMeta::open(&real(), &folder.path().join("m"), Running::Inline).unwrap();
         let memory = MemoryMeta::default();
         let mut model: BTreeMap<Bytes, Bytes> = BTreeMap::new();
         for ops in batches {

@@ -22,6 +22,7 @@ struct State {
     map: BTreeMap<Bytes, Bytes>,
     sequence: CommitSeq,
     fail_after: Option<u64>,
+    full: bool,
 }
 
 impl MemoryMeta {
@@ -30,14 +31,23 @@ impl MemoryMeta {
         self.state.lock().fail_after = Some(commits);
     }
 
+    /// Every further commit finds the disk full, until [`MemoryMeta::heal`].
+    pub fn fill(&self) {
+        self.state.lock().full = true;
+    }
+
     /// Commits succeed again, as after a new start.
     pub fn heal(&self) {
-        self.state.lock().fail_after = None;
+        let mut state = self.state.lock();
+        (state.fail_after, state.full) = (None, false);
     }
 }
 
 impl State {
     fn commit(&mut self, batch: Batch) -> Result<CommitSeq, MetaError> {
+        if self.full {
+            return Err(MetaError::NoSpace("memory".into()));
+        }
         if let Some(left) = &mut self.fail_after {
             *left = left.checked_sub(1).ok_or_else(|| MetaError::Failed("made to fail".into()))?;
         }

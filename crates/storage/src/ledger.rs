@@ -3,6 +3,8 @@
 //! The ledger is held from reading the state that a commit rests on until the commit is durable and memory shows it.
 //! A failed commit may or may not be durable, so it ends this incarnation: nothing more is committed or told.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use waybill_meta::{
     Batch, MetaError, ObjectId, ObjectIdsRecord, ObjectLife, ObjectRecord, Record, WalTrimRecord, keys,
@@ -10,6 +12,9 @@ use waybill_meta::{
 use waybill_wal::WalPosition;
 
 use crate::services::Services;
+
+/// How long a full disk is left alone before a commit is tried again.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
 
 /// What commits rest on.
 #[derive(Debug)]
@@ -67,16 +72,30 @@ impl Services {
         Ok(object)
     }
 
-    /// Makes a batch durable. Called with the ledger held.
+    /// Makes a batch durable. Called with the ledger held. A full disk is waited for: nothing was changed, and the
+    /// write-ahead log keeps the data.
+    ///
+    /// # Errors
+    /// When the commit fails in any other way, or the process stops meanwhile.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), MetaError> {
-        if let Some(why) = self.poisoned() {
-            return Err(MetaError::Failed(why));
-        }
-        match self.meta.commit(batch).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.poison("metadata", &error.to_string());
-                Err(error)
+        let stopping = self.supervisor.stopping();
+        loop {
+            if let Some(why) = self.poisoned() {
+                return Err(MetaError::Failed(why));
+            }
+            match self.meta.commit(batch.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(error @ MetaError::NoSpace(_)) => {
+                    self.metrics.meta_no_space.inc();
+                    tokio::select! {
+                        () = self.clock.sleep(FULL_DISK_PAUSE) => {}
+                        () = stopping.cancelled() => return Err(error),
+                    }
+                }
+                Err(error) => {
+                    self.poison("metadata", &error.to_string());
+                    return Err(error);
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ pub(crate) struct StorageMetrics {
     pub(crate) segment_bytes: Counter,
     pub(crate) flush_seconds: Histogram,
     pub(crate) flush_failures: Counter,
+    pub(crate) meta_no_space: Counter,
     pub(crate) retained_bytes: Counter,
     pub(crate) objects_deleted: Counter,
     pub(crate) block_hits: Counter,
@@ -37,6 +38,7 @@ impl Default for StorageMetrics {
             // 1 ms to 33 s.
             flush_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             flush_failures: Counter::default(),
+            meta_no_space: Counter::default(),
             retained_bytes: Counter::default(),
             objects_deleted: Counter::default(),
             block_hits: Counter::default(),
@@ -67,6 +69,8 @@ impl StorageMetrics {
             "Segments that could not be written",
             self.flush_failures.clone(),
         );
+        let help = "Metadata commits that met a full disk and are tried again";
+        metrics.register("log_metadata_no_space", help, self.meta_no_space.clone());
         metrics.register("log_retention_bytes", "Bytes let go by retention", self.retained_bytes.clone());
         metrics.register("log_objects_deleted", "Dead objects deleted", self.objects_deleted.clone());
         metrics.register("log_block_cache_hits", "Segment reads served from memory", self.block_hits.clone());

@@ -50,6 +50,7 @@ impl From<&ControllerError> for Told {
     fn from(error: &ControllerError) -> Self {
         match error {
             ControllerError::Fault(fault) => fault.into(),
+            ControllerError::NoSpace(_) => Self::new(ErrorCode::KafkaStorageError, error),
             ControllerError::Unavailable(_) => Self::new(ErrorCode::UnknownServerError, error),
         }
     }

@@ -170,6 +170,34 @@ async fn a_failed_commit_ends_the_incarnation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn metadata_that_meets_a_full_disk_waits_for_space() {
+    let mut world = World::automatic();
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, 1).await;
+    let log = engine.partition(&partition(0)).unwrap();
+    append(&engine, &log, prepared(3, 1, 10)).await;
+    world.meta.fill();
+    let second = std::time::Duration::from_secs(1);
+    let deletion = log.delete_records(Offset(2));
+    tokio::pin!(deletion);
+    tokio::select! {
+        biased;
+        _ = &mut deletion => panic!("answered without a commit"),
+        () = world.clock.sleep(second) => {}
+    }
+    // Nothing is shown that is not durable; what needs no metadata goes on.
+    assert_eq!(log.log_start(), Offset(0));
+    append(&engine, &log, prepared(1, 1, 10)).await;
+    assert!(world.supervisor.failure().is_none());
+    world.meta.heal();
+    assert_eq!(deletion.await.unwrap(), Offset(2));
+    assert_eq!(read_all(&log).await, [(0, 2), (3, 3)]);
+    world.crash(engine).await;
+    let engine = world.open().await;
+    assert_eq!(engine.partition(&partition(0)).unwrap().log_start(), Offset(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn append_times_never_go_back() {
     let mut world = World::automatic();
     let engine = world.open().await;

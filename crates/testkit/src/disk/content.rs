@@ -1,6 +1,12 @@
 //! What a file holds: for readers, on the platter, and on its way there.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use waybill_rt::Entropy;
+
+/// Space is taken in blocks of so many bytes, when they are first written: a longer file alone takes none.
+const BLOCK: u64 = 4096;
 
 /// A change that was not synced.
 #[derive(Debug, Clone)]
@@ -42,6 +48,11 @@ pub(crate) struct Content {
     live: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Pending>,
+    taken: BTreeSet<u64>,
+}
+
+fn blocks(at: u64, len: u64) -> Range<u64> {
+    at / BLOCK..(at + len).div_ceil(BLOCK)
 }
 
 fn put(bytes: &mut Vec<u8>, at: u64, part: &[u8]) {
@@ -63,13 +74,25 @@ impl Content {
         &self.durable
     }
 
+    /// Bytes of space that the file takes.
+    pub(crate) fn space(&self) -> u64 {
+        self.taken.len() as u64 * BLOCK
+    }
+
+    /// Bytes of space that a write would take.
+    pub(crate) fn wanted(&self, at: u64, len: u64) -> u64 {
+        blocks(at, len).filter(|block| !self.taken.contains(block)).count() as u64 * BLOCK
+    }
+
     pub(crate) fn write(&mut self, at: u64, bytes: Vec<u8>) {
+        self.taken.extend(blocks(at, bytes.len() as u64));
         put(&mut self.live, at, &bytes);
         self.pending.push(Pending::Write { at, bytes });
     }
 
     pub(crate) fn set_len(&mut self, len: u64) {
         self.live.resize(len as usize, 0);
+        self.taken.retain(|block| *block < len.div_ceil(BLOCK));
         self.pending.push(Pending::Len(len));
     }
 
@@ -147,6 +170,7 @@ impl Content {
     /// Replaces everything, for readers and on the platter.
     pub(crate) fn replace(&mut self, bytes: Vec<u8>) {
         self.pending.clear();
+        self.taken = blocks(0, bytes.len() as u64).collect();
         self.durable.clone_from(&bytes);
         self.live = bytes;
     }

@@ -80,9 +80,8 @@ impl DiskFile for SimFile {
         let bytes = parts.iter().map(|part| &**part).collect::<Vec<&[u8]>>().concat();
         let mut world = self.disk.world.lock();
         let fate = world.faults.next(OpKind::Write)?;
-        let grows = (offset + bytes.len() as u64)
-            .saturating_sub(inode(&mut world, self.id)?.content.live().len() as u64);
-        let full = world.used() + grows > world.options.capacity;
+        let wanted = inode(&mut world, self.id)?.content.wanted(offset, bytes.len() as u64);
+        let full = wanted > 0 && world.used() + wanted > world.options.capacity;
         let fate = if fate == Fate::Works && full { Fate::NoSpace } else { fate };
         world.note("write", &self.path, offset, &bytes, fate == Fate::Works);
         // A write that fails, or that the power goes with, may have happened up to some byte.

@@ -100,6 +100,13 @@ impl SimDisk {
         self.world.lock().options.capacity = bytes;
     }
 
+    /// The disk is full now: what is written where nothing was is refused, what is written over bytes that are there is
+    /// taken.
+    pub fn fill(&self) {
+        let mut world = self.world.lock();
+        world.options.capacity = world.used();
+    }
+
     /// How many calls there were.
     #[must_use]
     pub fn calls(&self) -> u64 {
@@ -239,10 +246,10 @@ impl World {
         self.files.retain(|id, _| named.contains(id));
     }
 
-    /// Bytes of all files that have a name.
+    /// Bytes of space that all files that have a name take.
     pub(crate) fn used(&self) -> u64 {
         let named = self.names.live_files().filter_map(|id| self.files.get(&id));
-        named.map(|inode| inode.content.live().len() as u64).sum()
+        named.map(|inode| inode.content.space()).sum()
     }
 
     /// Adds a call to the trace (FNV-1a) and the log.

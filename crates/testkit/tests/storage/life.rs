@@ -78,7 +78,7 @@ impl Life {
         for folder in [Path::new("/"), root] {
             disk.sync_dir(folder).map_err(|error| down(&error))?;
         }
-        let meta = RedbMeta::open(disk, &root.join("meta/meta.redb"), Running::Inline);
+        let meta = RedbMeta::open(&disk.shared(), &root.join("meta/meta.redb"), Running::Inline);
         let meta: SharedMeta = Arc::new(meta.map_err(|error| down(&error))?);
         let store = DiskStore::open(disk.shared(), root, Running::Inline).map_err(|error| down(&error))?;
         let (longest, entropy) = (setup.longest_pace_ms, SeededEntropy::new(seed));

@@ -113,7 +113,7 @@ fn each_rule_left_out_is_caught() {
         (Sabotage::DuplicateAckedInFlight, 31),
         (Sabotage::SnapshotOfMemory, 403),
         (Sabotage::CommitWithoutSnapshot, 2),
-        (Sabotage::DeleteBeforeCommit, 236),
+        (Sabotage::DeleteBeforeCommit, 642),
     ];
     for (sabotage, first) in mutants {
         let caught =
