@@ -1,5 +1,6 @@
 //! What a process needs from its machine, passed in so that the same code runs under simulation.
 //!
+//! - [`aligned`]: buffers for reading and writing around the page cache.
 //! - [`clock`]: wall and monotonic time, sleeping.
 //! - [`entropy`]: random bytes.
 //! - [`disk`]: files and directories; [`disk_real`] is the operating system's.
@@ -11,6 +12,7 @@
 //!
 //! Invariant: the broker and what it rests on read no clock, draw no random bytes, open no files or sockets but these.
 
+pub mod aligned;
 pub mod blocking;
 pub mod budget;
 pub mod clock;
@@ -22,6 +24,7 @@ pub mod net;
 pub mod net_real;
 pub mod tasks;
 
+pub use aligned::AlignedBuf;
 pub use blocking::{Running, Stopped};
 pub use budget::{Budget, BudgetPermit};
 pub use clock::{Clock, RealClock, SharedClock, VirtualClock};

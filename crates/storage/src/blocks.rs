@@ -27,6 +27,15 @@ pub(crate) struct Chunk {
     pub(crate) first: usize,
 }
 
+/// Whether a reader waits for memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Until others let go of theirs: only for who holds nothing that others may wait for.
+    Wait,
+    /// It takes what is free or goes without.
+    None,
+}
+
 /// The caches over the data store.
 pub(crate) struct Blocks {
     chunks: Cache<Bytes>,
@@ -61,18 +70,21 @@ impl Blocks {
         }
     }
 
-    /// Bytes that count against the budget until they are dropped.
-    pub(crate) async fn hold(
-        &self,
-        length: usize,
-        bytes: impl Future<Output = Result<Bytes, ReadError>>,
-    ) -> Result<Bytes, ReadError> {
-        let permit = self.held.take(length).await;
-        let bytes = bytes.await?;
-        Ok(Bytes::from_owner(Held { bytes, _permit: permit }))
+    /// Memory for `length` bytes of a segment; `None` when there is none and the reader does not wait. It is taken
+    /// before a piece is looked for, so that whoever loads a piece waits for nobody but the store, and never in the
+    /// midst of a load that others have joined. What the block cache keeps is given up first.
+    pub(crate) async fn room(&self, length: usize, patience: Patience) -> Option<BudgetPermit> {
+        if let Some(room) = self.held.try_take(length) {
+            return Some(room);
+        }
+        self.chunks.give_up(length);
+        match patience {
+            Patience::Wait => Some(self.held.take(length).await),
+            Patience::None => self.held.try_take(length),
+        }
     }
 
-    /// The block index of a slice.
+    /// The block index of a slice. It never waits for memory.
     pub(crate) async fn index(
         &self,
         store: &SharedStore,
@@ -80,10 +92,15 @@ impl Blocks {
     ) -> Result<Arc<SliceIndex>, ReadError> {
         let record = &slice.record;
         let key = (record.object, record.index_position, 0);
+        if let Some(index) = self.indexes.loaded(key) {
+            return Ok(index);
+        }
+        let whole = record.data_length.saturating_add(record.index_length);
+        let room = (whole <= self.read_ahead).then(|| self.held.try_take(usize::try_from(whole).unwrap_or(usize::MAX)));
         let load = || async {
             let name = object_name(record.object);
-            let index = if record.data_length.saturating_add(record.index_length) <= self.read_ahead {
-                self.load_whole(store, slice, &name).await?
+            let index = if let Some(room) = room.flatten() {
+                self.load_whole(store, slice, &name, room).await?
             } else {
                 let range = record.index_position..record.index_position.saturating_add(record.index_length);
                 let bytes = get_exactly(store, &name, range).await?;
@@ -102,13 +119,14 @@ impl Blocks {
         store: &SharedStore,
         slice: &Slice,
         name: &str,
+        room: BudgetPermit,
     ) -> Result<SliceIndex, ReadError> {
         let record = &slice.record;
         let length = record.data_length.saturating_add(record.index_length);
         let range = record.data_position..record.data_position.saturating_add(length);
         let data = usize::try_from(record.data_length).unwrap_or(usize::MAX);
         let held = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut bytes = self.hold(held, get_exactly(store, name, range)).await?;
+        let mut bytes = hold(get_exactly(store, name, range).await?, room);
         let at_end = bytes.get(data..).ok_or_else(|| damaged(name, SegmentFault::Short("slice")))?;
         let index = parse_slice_index(at_end).map_err(|fault| damaged(name, fault))?;
         bytes.truncate(data);
@@ -117,7 +135,7 @@ impl Blocks {
         Ok(index)
     }
 
-    /// The chunk that holds block `block` of a slice.
+    /// The chunk that holds block `block` of a slice, waiting for memory.
     pub(crate) async fn chunk(
         &self,
         store: &SharedStore,
@@ -125,6 +143,23 @@ impl Blocks {
         index: &SliceIndex,
         block: usize,
     ) -> Result<Chunk, ReadError> {
+        loop {
+            if let Some(chunk) = self.chunk_with(store, slice, index, block, Patience::Wait).await? {
+                return Ok(chunk);
+            }
+        }
+    }
+
+    /// The chunk that holds block `block` of a slice; `None` when there is no memory for it now and the reader does not
+    /// wait.
+    pub(crate) async fn chunk_with(
+        &self,
+        store: &SharedStore,
+        slice: &Slice,
+        index: &SliceIndex,
+        block: usize,
+        patience: Patience,
+    ) -> Result<Option<Chunk>, ReadError> {
         let record = &slice.record;
         let number = index.start_of(block, record.data_length) / self.read_ahead;
         let chunk_of = |at: usize| index.start_of(at, record.data_length) / self.read_ahead;
@@ -133,23 +168,34 @@ impl Blocks {
         let end = (first..index.blocks.len()).find(|at| chunk_of(*at) > number).unwrap_or(index.blocks.len());
         let start = index.start_of(first, record.data_length);
         let stop = index.start_of(end, record.data_length);
+        let key = (record.object, record.data_position, number);
+        if let Some(bytes) = self.chunks.loaded(key) {
+            self.metrics.block_hits.inc();
+            return Ok(Some(Chunk { bytes, first }));
+        }
+        let length = usize::try_from(stop.saturating_sub(start)).unwrap_or(usize::MAX);
+        let Some(room) = self.room(length, patience).await else { return Ok(None) };
         let load = || async {
-            let length = usize::try_from(stop.saturating_sub(start)).unwrap_or(usize::MAX);
             let name = object_name(record.object);
             let range = record.data_position + start..record.data_position + stop;
-            let bytes = self.hold(length, get_exactly(store, &name, range)).await?;
+            let bytes = hold(get_exactly(store, &name, range).await?, room);
             index.verify(first, end, &bytes).map_err(|fault| damaged(&name, fault))?;
             Ok::<_, ReadError>((bytes, length))
         };
-        let (bytes, hit) = self.chunks.get((record.object, record.data_position, number), load).await?;
+        let (bytes, hit) = self.chunks.get(key, load).await?;
         if hit {
             self.metrics.block_hits.inc()
         } else {
             self.metrics.block_misses.inc()
         };
         self.metrics.block_bytes.set(i64::try_from(self.chunks.used()).unwrap_or(i64::MAX));
-        Ok(Chunk { bytes, first })
+        Ok(Some(Chunk { bytes, first }))
     }
+}
+
+/// Bytes that keep their share of a budget until the last reader lets go.
+pub(crate) fn hold(bytes: Bytes, room: BudgetPermit) -> Bytes {
+    Bytes::from_owner(Held { bytes, _permit: room })
 }
 
 fn damaged(name: &str, fault: SegmentFault) -> ReadError {
@@ -201,6 +247,21 @@ impl<V: Clone> Cache<V> {
         self.state.lock().used
     }
 
+    /// The value, if it is there.
+    fn loaded(&self, key: Key) -> Option<V> {
+        let mut state = self.state.lock();
+        let value = state.slots.get(&key)?.cell.get()?.clone();
+        state.touch(key);
+        Some(value)
+    }
+
+    /// Drops the values used least recently until `cost` is gone or nothing is left.
+    fn give_up(&self, cost: usize) {
+        let mut state = self.state.lock();
+        let limit = state.used.saturating_sub(cost);
+        state.shrink(limit);
+    }
+
     /// Adds a value that was loaded on the way.
     fn put(&self, key: Key, value: V, cost: usize) {
         let mut state = self.state.lock();
@@ -247,6 +308,10 @@ impl<V> State<V> {
         let Some(slot) = self.slots.get_mut(&key) else { return };
         self.used = self.used - slot.cost + cost;
         slot.cost = cost;
+        self.shrink(limit);
+    }
+
+    fn shrink(&mut self, limit: usize) {
         while self.used > limit {
             let Some((_, oldest)) = self.ages.pop_first() else { break };
             if let Some(slot) = self.slots.remove(&oldest) {

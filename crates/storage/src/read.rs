@@ -10,7 +10,7 @@ use waybill_protocol::batch::BatchHeader;
 use waybill_types::Offset;
 use waybill_wal::WalError;
 
-use crate::blocks::{Chunk, is_gone};
+use crate::blocks::{Chunk, Patience, hold, is_gone};
 use crate::error::ReadError;
 use crate::index::Slice;
 use crate::partition::Partition;
@@ -38,10 +38,18 @@ pub struct ReadRequest {
     pub from: Offset,
     /// Whole batches up to this many bytes.
     pub max_bytes: usize,
-    /// Return the first batch even if it is larger (KIP-74).
+    /// Return the first batch even if it is larger (KIP-74), and wait for memory to read it into. Without it, nothing is
+    /// waited for but the store, and a reader that finds no memory free gets nothing: whoever has batches already, as a
+    /// fetch over many partitions has, must not wait for memory that others may be waiting for it to give back.
     pub at_least_one: bool,
     /// Where to end.
     pub bound: ReadBound,
+}
+
+impl ReadRequest {
+    fn patience(self) -> Patience {
+        if self.at_least_one { Patience::Wait } else { Patience::None }
+    }
 }
 
 /// What was read.
@@ -169,8 +177,10 @@ impl Partition {
             return Ok(Some(Vec::new()));
         }
         let wal = self.services.wal()?;
-        let read = async { Ok(wal.read(position, length).await?) };
-        Ok(Some(vec![self.services.blocks.hold(length, read).await?]))
+        let Some(room) = self.services.blocks.room(length, request.patience()).await else {
+            return Ok(Some(Vec::new()));
+        };
+        Ok(Some(vec![hold(wal.read(position, length).await?, room)]))
     }
 
     /// Reads from segments. `None` when the index has nothing at or behind the offset, which then must be in memory.
@@ -187,9 +197,13 @@ impl Partition {
             let Some(slice) = slice.filter(|slice| slice.base_offset < upper) else {
                 return Ok((!batches.is_empty()).then_some(batches));
             };
-            let index = self.services.blocks.index(&self.services.store, &slice).await?;
+            let (blocks, store) = (&self.services.blocks, &self.services.store);
+            let patience = if batches.is_empty() { request.patience() } else { Patience::None };
+            let index = blocks.index(store, &slice).await?;
             let block = index.block_at(from);
-            let chunk = self.services.blocks.chunk(&self.services.store, &slice, &index, block).await?;
+            let Some(chunk) = blocks.chunk_with(store, &slice, &index, block, patience).await? else {
+                return Ok(Some(batches));
+            };
             let rest = request.max_bytes.saturating_sub(bytes);
             let at_least_one = request.at_least_one && batches.is_empty();
             let cut = cut(&chunk, &slice, &index, block, Cut { from, upper, max_bytes: rest, at_least_one })?;

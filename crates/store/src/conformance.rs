@@ -57,6 +57,34 @@ async fn a_folder_conforms() {
     for running in [Running::Inline, Running::Blocking] {
         let folder = tempfile::tempdir().unwrap();
         conforms(&DiskStore::open(RealDisk::shared(), folder.path(), running).unwrap()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(RealDisk::shared(), folder.path(), running).unwrap();
+        conforms(&store.through_page_cache()).await;
+    }
+}
+
+/// Ranges of every kind, around the page cache and through it: within a window, over its edge, large, at the end.
+#[tokio::test]
+async fn any_range_reads_the_same_either_way() {
+    let object: Vec<u8> = (0..3_300_001u32).map(|at| (at % 251) as u8 ^ (at >> 13) as u8).collect();
+    let parts: Vec<Bytes> = object.chunks(77_777).map(Bytes::copy_from_slice).collect();
+    for around in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(RealDisk::shared(), folder.path(), Running::Inline).unwrap();
+        let store = if around { store } else { store.through_page_cache() };
+        store.put("one", parts.clone()).await.unwrap();
+        assert_eq!(store.len("one").await.unwrap(), 3_300_001);
+        let mut entropy = 7u64;
+        for round in 0..400 {
+            entropy = entropy.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let start = (entropy >> 33) % 3_310_000;
+            let length = [0, 1, 4096, 50_000, 300_000, 1 << 20, 4 << 20][round % 7];
+            let got = store.get("one", start..start + length).await.unwrap();
+            let end = (start + length).min(3_300_001) as usize;
+            assert!(got == object[(start as usize).min(end)..end], "{start} + {length}, around: {around}");
+        }
+        store.delete("one").await.unwrap();
+        assert!(matches!(store.get("one", 0..10).await, Err(StoreError::NotFound(_))));
     }
 }
 

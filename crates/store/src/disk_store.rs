@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use waybill_rt::{OpenMode, Running, SharedDisk};
 
 use crate::api::{ObjectStore, StoreError};
+use crate::direct::Direct;
 use crate::handles::{Handle, Handles};
 
 /// Files of objects kept open for reading.
@@ -41,6 +42,7 @@ struct Shared {
     /// Folders known to be there and durable; held while a name is taken, so that only one writer takes it.
     folders: Mutex<HashSet<PathBuf>>,
     handles: Mutex<Handles>,
+    direct: Direct,
 }
 
 impl std::fmt::Debug for DiskStore {
@@ -60,14 +62,25 @@ impl DiskStore {
         for stale in disk.list(&folder)? {
             disk.remove_file(&stale)?;
         }
+        let direct = Direct::new(&*disk);
         let shared = Shared {
             disk,
+            direct,
             root: root.to_owned(),
             unfinished: AtomicU64::new(0),
             folders: Mutex::new(HashSet::new()),
             handles: Mutex::new(Handles::new(OPEN_FILES)),
         };
         Ok(Self { shared: Arc::new(shared), running })
+    }
+
+    /// Sends objects through the page cache: worth it where the disk is slow and memory plenty, since readers of what was
+    /// written lately are then served from memory. Without it objects go around the page cache where the file system
+    /// can do so.
+    #[must_use]
+    pub fn through_page_cache(self) -> Self {
+        self.shared.direct.switch_off();
+        self
     }
 
     fn run<T: Send + 'static>(
@@ -153,6 +166,12 @@ impl Shared {
     /// Writes piece by piece; gently: at most two of them on the way to the device, so that a large object does not fill
     /// its queue before the syncs of the write-ahead log.
     fn write(&self, path: &Path, parts: &[Bytes], gently: bool) -> io::Result<()> {
+        if self.direct.is_on() {
+            match self.direct.write(&*self.disk, path, parts) {
+                Err(error) if self.direct.is_refusal(&error) => self.disk.remove_file(path)?,
+                other => return other,
+            }
+        }
         let file = self.disk.open(path, OpenMode::CreateNew)?;
         let (mut before, mut position) = (0..0, 0);
         for piece in pieces(parts) {
@@ -202,14 +221,25 @@ impl Shared {
         if let Some(handle) = self.handles.lock().get(name) {
             return Ok(handle);
         }
-        let file = self.disk.open(&self.path(name)?, OpenMode::Read)?;
-        let handle = Handle { length: file.len()?, file };
+        let mode = if self.direct.is_on() { OpenMode::Direct } else { OpenMode::Read };
+        let file = self.disk.open(&self.path(name)?, mode)?;
+        let handle = Handle { length: file.len()?, file, direct: mode == OpenMode::Direct };
         self.handles.lock().insert(name, handle.clone());
         Ok(handle)
     }
 
     fn get(&self, name: &str, range: Range<u64>) -> io::Result<Bytes> {
-        let handle = self.open(name)?;
+        let mut handle = self.open(name)?;
+        if handle.direct {
+            let end = range.end.min(handle.length);
+            match self.direct.read(name, &*handle.file, handle.length, range.start.min(end)..end) {
+                Err(error) if self.direct.is_refusal(&error) => {
+                    self.handles.lock().clear();
+                    handle = self.open(name)?;
+                }
+                other => return other,
+            }
+        }
         let mut bytes = handle.room_for(&range)?;
         handle.file.read_exact_at(&mut bytes, range.start)?;
         Ok(Bytes::from(bytes))
@@ -218,6 +248,10 @@ impl Shared {
     /// What can be read without waiting for the disk: `None` when not all of it can.
     fn get_cached(&self, name: &str, range: &Range<u64>) -> Option<Bytes> {
         let handle = self.handles.lock().get(name)?;
+        if handle.direct {
+            let end = range.end.min(handle.length);
+            return self.direct.in_memory(name, &(range.start.min(end)..end));
+        }
         let mut bytes = handle.room_for(range).ok()?;
         let read = handle.file.read_cached_at(&mut bytes, range.start)?;
         (read == bytes.len()).then(|| Bytes::from(bytes))
@@ -225,6 +259,7 @@ impl Shared {
 
     fn delete(&self, name: &str) -> io::Result<()> {
         self.handles.lock().remove(name);
+        self.direct.forget(name);
         match self.disk.remove_file(&self.path(name)?) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,

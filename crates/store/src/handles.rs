@@ -10,6 +10,8 @@ use waybill_rt::DiskFile;
 pub(crate) struct Handle {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) length: u64,
+    /// It was opened for reading around the page cache.
+    pub(crate) direct: bool,
 }
 
 /// A bounded cache of open files.
@@ -41,6 +43,10 @@ impl Handles {
             }
         }
         self.open.insert(name.to_owned(), (self.clock, handle));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.open.clear();
     }
 
     pub(crate) fn remove(&mut self, name: &str) {

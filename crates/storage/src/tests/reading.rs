@@ -104,6 +104,47 @@ async fn one_load_serves_many_readers() {
     assert!(world.store.gets() - before <= 4, "{} gets", world.store.gets() - before);
 }
 
+/// What a fetch over many partitions does: it keeps what it has read while it reads on. It must not wait for memory that
+/// it holds itself, nor for memory that another such fetch holds.
+#[tokio::test(start_paused = true)]
+async fn readers_that_hold_batches_do_not_wait_for_memory() {
+    for log_cache in [0, 1 << 20] {
+        let mut world = World::automatic();
+        world.options.log_cache_bytes = log_cache;
+        world.options.unflushed_cache_bytes = log_cache;
+        world.options.flush_bytes = if log_cache == 0 { 1 << 20 } else { 4_000 };
+        world.options.read_ahead_bytes = 500;
+        (world.options.block_cache_bytes, world.options.catch_up_bytes) = (1_000, 1_000);
+        let engine = world.open().await;
+        world.create_topic(&engine, TOPIC, 8).await;
+        let logs: Vec<_> = (0..8).map(|index| engine.partition(&partition(index)).unwrap()).collect();
+        for log in &logs {
+            fill(&engine, log, 20).await;
+        }
+        if log_cache > 0 {
+            engine.close().await.unwrap();
+        }
+        let fetch = async {
+            let mut held = Vec::new();
+            for log in &logs {
+                let request = ReadRequest { at_least_one: held.is_empty(), ..request(0, 100_000) };
+                let outcome = log.read(request).await.unwrap();
+                held.extend((!outcome.batches.is_empty()).then_some(outcome));
+            }
+            assert!(!held.is_empty());
+            assert_eq!(ranges(&held[0].batches)[0].0, 0);
+            tokio::task::yield_now().await;
+        };
+        let both = futures::future::join(fetch, async {
+            for log in logs.iter().rev() {
+                read_all(log).await;
+            }
+        });
+        let limit = std::time::Duration::from_secs(60);
+        tokio::time::timeout(limit, both).await.expect("readers wait for each other");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn reads_end_at_the_bound() {
     let mut world = World::automatic();

@@ -4,7 +4,6 @@
 //! [`decide`] (what recovery concludes). Thin: [`ring`] (folder and files), [`scan`] and [`recovery`] (reading),
 //! [`writer`] (writing), [`wal`] (the trait).
 
-mod buffer;
 pub mod decide;
 mod describe;
 pub mod layout;

@@ -2,11 +2,10 @@
 
 use std::io;
 
-use waybill_rt::DiskFile;
+use waybill_rt::{AlignedBuf, DiskFile};
 use waybill_types::StoreId;
 
 use crate::api::WalPosition;
-use crate::file::buffer::AlignedBuf;
 use crate::file::decide::SeenGroup;
 use crate::file::layout::Geometry;
 use crate::group::{GROUP_HEADER_LEN, GroupHeader, verify_group};

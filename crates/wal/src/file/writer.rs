@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use waybill_rt::OpenMode;
+use waybill_rt::{AlignedBuf, OpenMode};
 
 use crate::api::{DurableFrame, WalError, WalPosition};
-use crate::file::buffer::AlignedBuf;
 use crate::file::options::WriterMode;
 use crate::file::state::{Job, Queued, Waiting, ZeroJob};
 use crate::file::tail::Plan;
