@@ -25,6 +25,8 @@ type Key = (ObjectId, u64, u64);
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
     pub(crate) first: usize,
+    /// The block behind its last one.
+    pub(crate) end: usize,
 }
 
 /// Whether a reader waits for memory.
@@ -96,7 +98,8 @@ impl Blocks {
             return Ok(index);
         }
         let whole = record.data_length.saturating_add(record.index_length);
-        let room = (whole <= self.read_ahead).then(|| self.held.try_take(usize::try_from(whole).unwrap_or(usize::MAX)));
+        let room = (whole <= self.read_ahead)
+            .then(|| self.held.try_take(usize::try_from(whole).unwrap_or(usize::MAX)));
         let load = || async {
             let name = object_name(record.object);
             let index = if let Some(room) = room.flatten() {
@@ -160,36 +163,96 @@ impl Blocks {
         block: usize,
         patience: Patience,
     ) -> Result<Option<Chunk>, ReadError> {
-        let record = &slice.record;
-        let number = index.start_of(block, record.data_length) / self.read_ahead;
-        let chunk_of = |at: usize| index.start_of(at, record.data_length) / self.read_ahead;
-        let first =
-            index.blocks.partition_point(|entry| u64::from(entry.position) / self.read_ahead < number);
-        let end = (first..index.blocks.len()).find(|at| chunk_of(*at) > number).unwrap_or(index.blocks.len());
-        let start = index.start_of(first, record.data_length);
-        let stop = index.start_of(end, record.data_length);
-        let key = (record.object, record.data_position, number);
-        if let Some(bytes) = self.chunks.loaded(key) {
+        let span = self.span(slice, index, block);
+        let chunk = |bytes| Ok(Some(Chunk { bytes, first: span.first, end: span.end }));
+        if let Some(bytes) = self.chunks.loaded(span.key) {
             self.metrics.block_hits.inc();
-            return Ok(Some(Chunk { bytes, first }));
+            return chunk(bytes);
         }
-        let length = usize::try_from(stop.saturating_sub(start)).unwrap_or(usize::MAX);
-        let Some(room) = self.room(length, patience).await else { return Ok(None) };
-        let load = || async {
-            let name = object_name(record.object);
-            let range = record.data_position + start..record.data_position + stop;
-            let bytes = hold(get_exactly(store, &name, range).await?, room);
-            index.verify(first, end, &bytes).map_err(|fault| damaged(&name, fault))?;
-            Ok::<_, ReadError>((bytes, length))
-        };
-        let (bytes, hit) = self.chunks.get(key, load).await?;
+        let Some(room) = self.room(span.length(), patience).await else { return Ok(None) };
+        let (bytes, hit) = self.load(store, slice, index, &span, room).await?;
+        self.chunks.used_by_reader(span.key);
         if hit {
             self.metrics.block_hits.inc()
         } else {
             self.metrics.block_misses.inc()
         };
         self.metrics.block_bytes.set(i64::try_from(self.chunks.used()).unwrap_or(i64::MAX));
-        Ok(Some(Chunk { bytes, first }))
+        chunk(bytes)
+    }
+
+    /// Says that the chunk of `block` will be read ahead, for as long as it is not there or on its way, and no more than
+    /// half of the cache waits for its readers: more would push itself out before it is read.
+    pub(crate) fn claim_ahead(&self, slice: &Slice, index: &SliceIndex, block: usize) -> bool {
+        let span = self.span(slice, index, block);
+        self.chunks.claim_ahead(span.key, span.length())
+    }
+
+    /// Reads a claimed chunk into the cache, if there is memory for it. Failures are left to the reader who comes for it.
+    pub(crate) async fn read_ahead(
+        &self,
+        store: &SharedStore,
+        slice: &Slice,
+        index: &SliceIndex,
+        block: usize,
+    ) {
+        let span = self.span(slice, index, block);
+        let loaded = match self.held.try_take(span.length()) {
+            Some(room) => self.load(store, slice, index, &span, room).await.is_ok(),
+            None => false,
+        };
+        if !loaded {
+            self.chunks.used_by_reader(span.key);
+        }
+    }
+
+    fn span(&self, slice: &Slice, index: &SliceIndex, block: usize) -> Span {
+        let record = &slice.record;
+        let chunk_of = |at: usize| index.start_of(at, record.data_length) / self.read_ahead;
+        let number = chunk_of(block);
+        let first =
+            index.blocks.partition_point(|entry| u64::from(entry.position) / self.read_ahead < number);
+        let end = (first..index.blocks.len()).find(|at| chunk_of(*at) > number).unwrap_or(index.blocks.len());
+        let start = index.start_of(first, record.data_length);
+        let stop = index.start_of(end, record.data_length);
+        Span { key: (record.object, record.data_position, number), first, end, start, stop }
+    }
+
+    /// The bytes of a chunk, and whether they were there.
+    async fn load(
+        &self,
+        store: &SharedStore,
+        slice: &Slice,
+        index: &SliceIndex,
+        span: &Span,
+        room: BudgetPermit,
+    ) -> Result<(Bytes, bool), ReadError> {
+        let record = &slice.record;
+        let load = || async {
+            let name = object_name(record.object);
+            let range = record.data_position + span.start..record.data_position + span.stop;
+            let bytes = hold(get_exactly(store, &name, range).await?, room);
+            index.verify(span.first, span.end, &bytes).map_err(|fault| damaged(&name, fault))?;
+            Ok::<_, ReadError>((bytes, span.length()))
+        };
+        self.chunks.get(span.key, load).await
+    }
+}
+
+/// Where a chunk lies.
+struct Span {
+    key: Key,
+    /// Its blocks.
+    first: usize,
+    end: usize,
+    /// Its bytes within the slice.
+    start: u64,
+    stop: u64,
+}
+
+impl Span {
+    fn length(&self) -> usize {
+        usize::try_from(self.stop.saturating_sub(self.start)).unwrap_or(usize::MAX)
     }
 }
 
@@ -229,6 +292,9 @@ struct State<V> {
     ages: BTreeMap<u64, Key>,
     clock: u64,
     used: usize,
+    /// Values read ahead, or about to be, that no reader came for yet, with their costs.
+    ahead: HashMap<Key, usize>,
+    ahead_used: usize,
 }
 
 struct Slot<V> {
@@ -239,7 +305,14 @@ struct Slot<V> {
 
 impl<V: Clone> Cache<V> {
     fn new(limit: usize) -> Self {
-        let state = State { slots: HashMap::new(), ages: BTreeMap::new(), clock: 0, used: 0 };
+        let state = State {
+            slots: HashMap::new(),
+            ages: BTreeMap::new(),
+            clock: 0,
+            used: 0,
+            ahead: HashMap::new(),
+            ahead_used: 0,
+        };
         Self { limit, state: Mutex::new(state) }
     }
 
@@ -252,7 +325,27 @@ impl<V: Clone> Cache<V> {
         let mut state = self.state.lock();
         let value = state.slots.get(&key)?.cell.get()?.clone();
         state.touch(key);
+        state.no_longer_ahead(key);
         Some(value)
+    }
+
+    /// Whether to load a value before anybody asks for it: it is not here, and not too many such wait for their readers.
+    fn claim_ahead(&self, key: Key, cost: usize) -> bool {
+        let mut state = self.state.lock();
+        if state.slots.contains_key(&key)
+            || state.ahead.contains_key(&key)
+            || state.ahead_used.saturating_add(cost) > self.limit / 2
+        {
+            return false;
+        }
+        state.ahead.insert(key, cost);
+        state.ahead_used += cost;
+        true
+    }
+
+    /// A value that was claimed has found its reader, or will not come.
+    fn used_by_reader(&self, key: Key) {
+        self.state.lock().no_longer_ahead(key);
     }
 
     /// Drops the values used least recently until `cost` is gone or nothing is left.
@@ -311,9 +404,16 @@ impl<V> State<V> {
         self.shrink(limit);
     }
 
+    fn no_longer_ahead(&mut self, key: Key) {
+        if let Some(cost) = self.ahead.remove(&key) {
+            self.ahead_used = self.ahead_used.saturating_sub(cost);
+        }
+    }
+
     fn shrink(&mut self, limit: usize) {
         while self.used > limit {
             let Some((_, oldest)) = self.ages.pop_first() else { break };
+            self.no_longer_ahead(oldest);
             if let Some(slot) = self.slots.remove(&oldest) {
                 self.used -= slot.cost;
             }
@@ -358,6 +458,26 @@ mod tests {
         // 2 was used least recently.
         assert!(get(1).await.unwrap().1);
         assert!(!get(2).await.unwrap().1);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_ahead_waits_for_readers_within_half_the_cache() {
+        let cache: Cache<u64> = Cache::new(40);
+        assert!(cache.claim_ahead(key(1), 10));
+        assert!(!cache.claim_ahead(key(1), 10), "it is on its way");
+        assert!(cache.claim_ahead(key(2), 10));
+        assert!(!cache.claim_ahead(key(3), 10), "half of the cache waits for readers");
+        cache.put(key(1), 1, 10);
+        assert_eq!(cache.loaded(key(1)), Some(1));
+        assert!(!cache.claim_ahead(key(1), 10), "it is here");
+        assert!(cache.claim_ahead(key(3), 10), "a reader came for the first");
+        for number in 10..20 {
+            cache.put(key(number), number, 10);
+        }
+        cache.put(key(2), 2, 10);
+        cache.put(key(3), 3, 10);
+        cache.give_up(40);
+        assert!(cache.claim_ahead(key(4), 20), "what was dropped waits for nobody");
     }
 
     #[tokio::test]

@@ -15,6 +15,8 @@ pub struct WalRegistration {
     pub incarnation: Incarnation,
     /// Everything below is in segments.
     pub trim: WalPosition,
+    /// The end of what was written, when the last incarnation ended in order and all of it is in segments.
+    pub closed_at: Option<WalPosition>,
 }
 
 /// Why a WAL can not be opened, as a text that says what to do.

@@ -194,7 +194,9 @@ impl LogEngine {
         self.shared.cache.set_flushable(wal.flushable_end());
         let flushed = self.shared.flush_all().await;
         self.shared.cache.clear();
-        flushed.map_err(|error| CloseError::Flush(error.to_string()))
+        flushed.map_err(|error| CloseError::Flush(error.to_string()))?;
+        let noted = self.shared.services.commit_closed(wal.durable_end()).await;
+        noted.map_err(|error| CloseError::Flush(error.to_string()))
     }
 }
 

@@ -52,6 +52,11 @@ impl FileWalDriver {
         let ring = Ring::open(disk, &self.dir, registration.store, self.ring, self.pid)
             .map_err(WalOpenError::new)?;
         let registered = Registered { incarnation: registration.incarnation, trim: registration.trim };
+        if let Some(end) = registration.closed_at
+            && let Some(recovery) = ring.recover_closed(registered, end).map_err(WalOpenError::new)?
+        {
+            return Ok((ring, recovery));
+        }
         let recovery = ring.recover(registered).map_err(WalOpenError::new)?;
         Ok((ring, recovery))
     }

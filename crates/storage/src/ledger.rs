@@ -107,8 +107,18 @@ impl Services {
         ObjectRecord { life, slices, changed_at: self.clock.now(), ..record.clone() }
     }
 
+    /// Notes that the WAL's writer has ended, with everything up to `end` in segments: the next start needs not look
+    /// through the WAL.
+    pub(crate) async fn commit_closed(&self, end: WalPosition) -> Result<(), MetaError> {
+        let ledger = self.ledger.lock().await;
+        let record = WalTrimRecord { position: ledger.trim.0, closed_at: Some(end.0) };
+        let mut batch = Batch::default();
+        batch.put(keys::wal_trim(self.options.node), record.encode());
+        self.commit(batch).await
+    }
+
     pub(crate) fn put_trim(&self, trim: WalPosition, batch: &mut Batch) {
         let key = keys::wal_trim(self.options.node);
-        batch.put(key, WalTrimRecord { position: trim.0 }.encode());
+        batch.put(key, WalTrimRecord { position: trim.0, closed_at: None }.encode());
     }
 }

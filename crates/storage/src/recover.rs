@@ -32,6 +32,7 @@ pub(crate) struct Identity {
     pub(crate) cluster: ClusterId,
     pub(crate) node: NodeRecord,
     pub(crate) trim: WalPosition,
+    pub(crate) closed_at: Option<WalPosition>,
     pub(crate) next_object: ObjectId,
 }
 
@@ -60,7 +61,8 @@ pub(crate) async fn identify(options: &EngineOptions, deps: &EngineDeps) -> Resu
     Ok(Identity {
         cluster: cluster.cluster_id,
         node,
-        trim: WalPosition(trim.map_or(0, |trim| trim.position)),
+        trim: WalPosition(trim.as_ref().map_or(0, |trim| trim.position)),
+        closed_at: trim.and_then(|trim| trim.closed_at).map(WalPosition),
         next_object: next_object.map_or(ObjectId(1), |ids| ids.next),
     })
 }
@@ -102,7 +104,12 @@ fn node_record(node: BrokerId, incarnation: Incarnation, store: StoreId, now: Ti
 
 impl Identity {
     pub(crate) fn registration(&self) -> WalRegistration {
-        WalRegistration { store: self.node.wal_store, incarnation: self.node.incarnation, trim: self.trim }
+        WalRegistration {
+            store: self.node.wal_store,
+            incarnation: self.node.incarnation,
+            trim: self.trim,
+            closed_at: self.closed_at,
+        }
     }
 
     pub(crate) fn next_incarnation(&self) -> Incarnation {

@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// MiB of 1 KiB records that one round produces and consumes
     #[arg(long, default_value_t = 1024)]
     mib: u64,
+    /// MiB produced and consumed on 10 partitions before anything is measured, so that just-in-time compilers are done
+    #[arg(long, default_value_t = 2048)]
+    warmup_mib: u64,
     /// Rounds per broker; figures are their medians
     #[arg(long, default_value_t = 3)]
     runs: u32,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Contestant, Options, measure};
-use crate::clients::{Broker, Installed, java_program};
+use crate::clients::{self, Broker, Installed};
 use crate::run::{self, Ended};
 use crate::test::cargo::Built;
 
@@ -55,6 +55,9 @@ impl Round<'_> {
         thread::sleep(Duration::from_secs(self.options.idle_seconds));
         let idle = measure::memory_mib(broker.pid()?, "VmRSS")?;
         samples.push(self.sample("idle", None, [("memory_mib", idle)]));
+        if self.options.warmup_mib > 0 {
+            self.warm_up(broker)?;
+        }
         for partitions in &self.options.partitions {
             samples.extend(self.rates(broker, *partitions)?);
         }
@@ -68,6 +71,15 @@ impl Round<'_> {
         let peak = measure::memory_mib(broker.pid()?, "VmHWM")?;
         samples.push(self.sample("peak", None, [("memory_mib", peak)]));
         Ok(samples)
+    }
+
+    fn warm_up(&self, broker: &Broker) -> Result<()> {
+        let count = format!("count={}", self.options.warmup_mib * (1 << 20) / SIZE);
+        let all = ["topic=warm-up", &count, "partitions=10", "size=1024"];
+        for verb in ["create", "produce", "consume"] {
+            self.driver(broker, verb, &all)?;
+        }
+        Ok(())
     }
 
     fn rates(&self, broker: &Broker, partitions: u32) -> Result<Vec<Sample>> {
@@ -199,7 +211,7 @@ impl Round<'_> {
     fn tool(&self, class: &str, args: &[&str]) -> Result<String> {
         let java = self.installed.java.as_ref().context("Java is not installed")?;
         let class = format!("org.apache.kafka.tools.{class}");
-        let mut command = java_program(&class, &java.classes.join("tools"), &java.tools);
+        let mut command = clients::stock_java_program(&class, &java.classes.join("tools"), &java.tools);
         self.told(command.args(args))
     }
 

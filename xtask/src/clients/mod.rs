@@ -16,7 +16,7 @@ use clap::Args;
 pub(crate) use self::broker::{Broker, Spec, Target};
 pub(crate) use self::installs::{Installed, install};
 pub(crate) use self::matrix::Line;
-pub(crate) use self::programs::java as java_program;
+pub(crate) use self::programs::stock_java as stock_java_program;
 
 use crate::paths;
 use crate::test::cargo::{self, Built};

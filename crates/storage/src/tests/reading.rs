@@ -145,6 +145,31 @@ async fn readers_that_hold_batches_do_not_wait_for_memory() {
     }
 }
 
+/// Whoever reads in order finds the next piece in memory.
+#[tokio::test(start_paused = true)]
+async fn what_follows_is_read_ahead() {
+    let mut world = World::automatic();
+    world.options.flush_bytes = 1 << 20;
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, 1).await;
+    let expected = fill(&engine, &engine.partition(&partition(0)).unwrap(), 40).await;
+    engine.close().await.unwrap();
+    world.crash(engine).await;
+    let engine = world.open().await;
+    let log = engine.partition(&partition(0)).unwrap();
+    let (mut from, mut waited) = (0, 0);
+    while from <= expected.last().unwrap().1 {
+        let before = world.store.gets();
+        let read = ranges(&log.read(request(from, 400)).await.unwrap().batches);
+        waited += usize::from(world.store.gets() > before);
+        from = read.last().unwrap().1 + 1;
+        // The reader is away for a moment.
+        world.clock.sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert!(world.store.gets() > 4, "several pieces: {} gets", world.store.gets());
+    assert!(waited <= 1, "{waited} reads waited for the store");
+}
+
 #[tokio::test(start_paused = true)]
 async fn reads_end_at_the_bound() {
     let mut world = World::automatic();

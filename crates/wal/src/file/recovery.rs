@@ -10,7 +10,7 @@ use waybill_types::Incarnation;
 use crate::api::{DurableFrame, WalPosition};
 use crate::file::decide::{Refusal, Registered, SeenGroup, decide};
 use crate::file::ring::Ring;
-use crate::file::scan::scan_file;
+use crate::file::scan::{first_header, scan_file};
 use crate::group::decode_group;
 
 /// Why the ring can not be recovered. The process must then not start: going on would lose acked data.
@@ -124,6 +124,42 @@ impl Ring {
             known_durable: decision.known_durable,
             next_trim: decision.next_trim,
         })
+    }
+
+    /// The recovery of a ring whose last incarnation ended in order: nothing at or above the trim is wanted, and nothing
+    /// was written at or above `end`. Instead of every block it looks at the first of each file, where whoever wrote a
+    /// file began. `None` when one of them stands against it; then [`Self::recover`] must look at everything.
+    ///
+    /// # Errors
+    /// When the disk fails to read.
+    pub fn recover_closed(
+        self: &Arc<Self>,
+        registered: Registered,
+        end: WalPosition,
+    ) -> Result<Option<Recovery>, RecoverError> {
+        let Registered { incarnation, trim } = registered;
+        if self.is_new || !self.geometry.is_start(trim) || end < trim {
+            return Ok(None);
+        }
+        for file in &self.files {
+            let handle = Arc::clone(&*file.writer.lock());
+            let first = first_header(&*handle, self.geometry)
+                .map_err(|error| RecoverError::Io { file: file.path.clone(), error })?;
+            let against = first.is_some_and(|header| {
+                header.store == self.store && (header.incarnation > incarnation || header.position >= end)
+            });
+            if against {
+                tracing::warn!(file = %file.path.display(), "written since it was closed: looking at all of it");
+                return Ok(None);
+            }
+        }
+        Ok(Some(Recovery {
+            ring: Arc::clone(self),
+            groups: Vec::new().into_iter(),
+            end,
+            known_durable: end,
+            next_trim: self.geometry.start_at_or_after(end),
+        }))
     }
 
     fn explain(&self, refusal: Refusal, registered: Registered) -> RecoverError {

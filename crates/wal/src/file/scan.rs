@@ -98,6 +98,15 @@ pub(crate) fn scan_file(
     Ok(scan)
 }
 
+/// The header in the first block of a file, if one stands there whole.
+pub(crate) fn first_header(file: &dyn DiskFile, ring: Geometry) -> io::Result<Option<GroupHeader>> {
+    let block = u64::from(ring.block);
+    let len = file.len()?.min(block);
+    let buffer = AlignedBuf::new(ring.block as usize);
+    let mut window = Window { file, len, block, start: 0, held: 0, buffer };
+    Ok(window.get(0, GROUP_HEADER_LEN)?.and_then(GroupHeader::peek))
+}
+
 /// Checks the group that a header at `at` announces, and returns its length when it is whole.
 fn take(
     window: &mut Window<'_>,

@@ -224,3 +224,41 @@ fn a_new_ring_under_metadata_that_knows_an_old_one_is_refused() {
     let gone = ring.recover(Registered { incarnation: Incarnation(5), trim: WalPosition(0) });
     assert!(matches!(gone, Err(RecoverError::Gone { .. })));
 }
+
+/// A ring that was closed in order is not read through; one that was written since is.
+#[tokio::test]
+async fn a_closed_ring_is_known_by_its_first_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Ring::open(RealDisk::shared(), folder.path(), STORE, RING, 1).unwrap();
+    let sink = Arc::new(Sink::default());
+    let start = |incarnation, trim| {
+        let sink = Arc::clone(&sink) as _;
+        FileWal::start(open(), Incarnation(incarnation), trim, options(), RealClock::shared(), sink).unwrap()
+    };
+    let wal = start(1, WalPosition(0));
+    for offset in 0..3 {
+        append(&wal, offset, 100).await;
+    }
+    sink.wait_for(3).await;
+    wal.close().await.unwrap();
+    let end = wal.durable_end();
+    drop(wal);
+    let registered = Registered { incarnation: Incarnation(1), trim: WalPosition(0) };
+    let mut closed = open().recover_closed(registered, end).unwrap().unwrap();
+    assert!(closed.next_group().unwrap().is_none());
+    assert_eq!((closed.end, closed.next_trim), (end, WalPosition(RING.file_size)));
+    let next_trim = closed.next_trim;
+    drop(closed);
+
+    // A start that wrote and whose metadata was then put back to what it was before.
+    let wal = start(2, next_trim);
+    append(&wal, 3, 100).await;
+    sink.wait_for(4).await;
+    wal.close().await.unwrap();
+    drop(wal);
+    assert!(open().recover_closed(registered, end).unwrap().is_none());
+    assert!(matches!(open().recover(registered), Err(RecoverError::Newer { .. })));
+    // An end that lies below what was written.
+    let registered = Registered { incarnation: Incarnation(2), trim: next_trim };
+    assert!(open().recover_closed(registered, next_trim).unwrap().is_none());
+}
