@@ -6,7 +6,7 @@ use std::ops::Range;
 const KEPT_BYTES: usize = 8 << 20;
 
 /// Allocations are multiples of this.
-const STEP_BYTES: usize = 64 << 10;
+const STEP_BYTES: usize = 16 << 10;
 
 /// Reusable, aligned bytes.
 #[derive(Debug)]

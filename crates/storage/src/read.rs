@@ -21,6 +21,9 @@ use crate::transactions::AbortedTransaction;
 /// How often a read resolves its offset anew when data moves underneath it.
 const TRIES: usize = 8;
 
+/// A read takes this many pieces of segments at most, once it has something.
+const PIECES: usize = 4;
+
 /// Where a read ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReadBound {
@@ -151,7 +154,7 @@ impl Partition {
 
     fn read_memory(&self, request: ReadRequest) -> Result<Memory, ReadError> {
         let upper = self.upper(request)?;
-        if request.from >= upper {
+        if request.from >= upper || request.max_bytes == 0 && !request.at_least_one {
             return Ok(Memory::Done(self.outcome(Vec::new())));
         }
         let read =
@@ -192,7 +195,7 @@ impl Partition {
         self.services.metrics.segment_reads.inc();
         self.load_index().await?;
         let (mut batches, mut bytes, mut from) = (Vec::new(), 0usize, request.from);
-        loop {
+        for piece in 0.. {
             let slice = self.index.lock().as_ref().and_then(|index| index.find(from).cloned());
             let Some(slice) = slice.filter(|slice| slice.base_offset < upper) else {
                 return Ok((!batches.is_empty()).then_some(batches));
@@ -216,12 +219,14 @@ impl Partition {
             if !empty {
                 batches.push(cut.bytes);
             }
-            // One piece of some size is enough: the reader comes again, and others wait.
-            if full || bytes >= request.max_bytes / 2 {
+            // A piece of some size is enough, or a few small ones: the reader comes again, and others wait. Who reads many
+            // partitions then finds the neighbours of these in the same places.
+            if full || bytes >= request.max_bytes / 2 || piece + 1 >= PIECES && bytes > 0 {
                 return Ok(Some(batches));
             }
             from = cut.next;
         }
+        Ok(Some(batches))
     }
 
     /// Starts to read what follows a chunk, so that the device works while the reader is being sent this one: the next

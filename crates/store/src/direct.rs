@@ -18,14 +18,21 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use waybill_rt::{AlignedBuf, Disk, DiskFile, OpenMode};
 
-/// Bytes handed to the device at once, and the size of a window.
+/// Bytes handed to the device at once.
 const PIECE: usize = 1 << 20;
+/// The size of a window.
+const WINDOW: u64 = 512 << 10;
 /// Reads of at least so many bytes go straight to the device.
-const LARGE: u64 = 256 << 10;
-/// Windows kept.
-const WINDOWS: usize = 8;
-/// Bytes of buffers kept for the next read.
-const IDLE_BYTES: usize = 8 << 20;
+const LARGE: u64 = 128 << 10;
+/// Windows kept, those used last.
+const WINDOWS: usize = 16;
+/// Bytes of buffers kept for the next read, those in use counted: a reader that lets go of much at once finds it again
+/// when it comes back, and memory stays bounded by what readers may hold.
+const POOL_BYTES: usize = 48 << 20;
+/// Larger buffers are not kept.
+const POOLED_MAX: usize = 4 << 20;
+/// Pieces of windows of at least so many bytes are copied into buffers of the pool.
+const POOLED_COPY: usize = 32 << 10;
 
 /// The way around the page cache.
 pub(crate) struct Direct {
@@ -45,14 +52,22 @@ struct Window {
 /// Buffers that wait for the next read.
 #[derive(Default)]
 struct Pool {
-    idle: Mutex<Vec<AlignedBuf>>,
+    state: Mutex<PoolState>,
+}
+
+#[derive(Default)]
+struct PoolState {
+    idle: Vec<AlignedBuf>,
+    /// Bytes of idle buffers and of those in use.
+    bytes: usize,
 }
 
 /// Bytes in a buffer that goes back to the pool with the last of them.
 struct Pooled {
     buffer: Option<AlignedBuf>,
     length: usize,
-    pool: Arc<Pool>,
+    /// `None` where the buffer is too large to be kept.
+    pool: Option<Arc<Pool>>,
 }
 
 impl AsRef<[u8]> for Pooled {
@@ -63,26 +78,49 @@ impl AsRef<[u8]> for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            self.pool.give_back(buffer);
+        if let (Some(buffer), Some(pool)) = (self.buffer.take(), &self.pool) {
+            pool.give_back(buffer);
         }
     }
 }
 
 impl Pool {
+    /// A buffer with room for `length` bytes.
     fn take(&self, length: usize, align: usize) -> AlignedBuf {
-        let mut idle = self.idle.lock();
+        let mut state = self.state.lock();
         let fits = |buffer: &AlignedBuf| (length..=length.saturating_mul(4)).contains(&buffer.room());
-        let found = idle.iter().position(fits);
-        found.map_or_else(|| AlignedBuf::new(align), |at| idle.swap_remove(at))
+        if let Some(at) = state.idle.iter().rposition(fits) {
+            return state.idle.swap_remove(at);
+        }
+        let mut buffer = AlignedBuf::new(align);
+        buffer.bytes(length);
+        state.bytes += buffer.room();
+        // Those of other sizes make room, so that what is kept follows what is asked for.
+        while state.bytes > POOL_BYTES
+            && let Some(other) = state.idle.pop()
+        {
+            state.bytes = state.bytes.saturating_sub(other.room());
+        }
+        buffer
     }
 
     fn give_back(&self, buffer: AlignedBuf) {
-        let mut idle = self.idle.lock();
-        let held: usize = idle.iter().map(AlignedBuf::room).sum();
-        if held + buffer.room() <= IDLE_BYTES {
-            idle.push(buffer);
+        let mut state = self.state.lock();
+        if state.bytes <= POOL_BYTES {
+            state.idle.push(buffer);
+        } else {
+            state.bytes = state.bytes.saturating_sub(buffer.room());
         }
+    }
+
+    /// A copy of `bytes` that does not hold what they are part of.
+    fn copy(self: &Arc<Self>, bytes: &[u8], align: usize) -> Bytes {
+        if !(POOLED_COPY..=POOLED_MAX).contains(&bytes.len()) {
+            return Bytes::copy_from_slice(bytes);
+        }
+        let mut buffer = self.take(bytes.len(), align);
+        buffer.bytes(bytes.len()).copy_from_slice(bytes);
+        Bytes::from_owner(Pooled { buffer: Some(buffer), length: bytes.len(), pool: Some(Arc::clone(self)) })
     }
 }
 
@@ -152,16 +190,19 @@ impl Direct {
 
     /// What of `range`, which ends within the object, is in memory: all of it or nothing.
     pub(crate) fn in_memory(&self, object: &str, range: &Range<u64>) -> Option<Bytes> {
-        let windows = self.windows.lock();
-        let holds = |window: &&Window| {
+        let mut windows = self.windows.lock();
+        let holds = |window: &Window| {
             let end = window.start + window.bytes.len() as u64;
             window.start <= range.start && range.end <= end && window.object == object
         };
-        let window = windows.iter().find(holds)?;
+        let at = windows.iter().rposition(holds)?;
+        let window = windows.remove(at)?;
+        windows.push_back(window);
+        let window = windows.back()?;
         let start = usize::try_from(range.start - window.start).ok()?;
         let end = usize::try_from(range.end - window.start).ok()?;
         // A copy, so that a few bytes do not hold a whole window.
-        window.bytes.get(start..end).map(Bytes::copy_from_slice)
+        window.bytes.get(start..end).map(|bytes| self.pool.copy(bytes, self.block))
     }
 
     /// Reads `range` of an object of `length` bytes, within which it ends.
@@ -172,8 +213,8 @@ impl Direct {
         length: u64,
         range: Range<u64>,
     ) -> io::Result<Bytes> {
-        let window = range.start - range.start % PIECE as u64;
-        let end = length.min(window + PIECE as u64);
+        let window = range.start - range.start % WINDOW;
+        let end = length.min(window + WINDOW);
         if range.end - range.start >= LARGE || range.end > end {
             return self.read_range(file, range);
         }
@@ -196,7 +237,9 @@ impl Direct {
         let size = |bytes: u64| usize::try_from(bytes).map_err(io::Error::other);
         let (skip, needed) = (size(range.start - start)?, size(range.end - start)?);
         let room = needed.next_multiple_of(self.block);
-        let mut buffer = self.pool.take(room, self.block);
+        let pool = (room <= POOLED_MAX).then(|| Arc::clone(&self.pool));
+        let mut buffer =
+            pool.as_ref().map_or_else(|| AlignedBuf::new(self.block), |pool| pool.take(room, self.block));
         let into = buffer.bytes(room);
         let mut got = 0;
         while got < needed {
@@ -206,7 +249,7 @@ impl Direct {
                 read => got += read,
             }
         }
-        let held = Pooled { buffer: Some(buffer), length: needed, pool: Arc::clone(&self.pool) };
+        let held = Pooled { buffer: Some(buffer), length: needed, pool };
         Ok(Bytes::from_owner(held).slice(skip..))
     }
 

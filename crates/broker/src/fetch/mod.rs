@@ -28,6 +28,10 @@ use read::{Bounds, PartitionAnswer, Reading};
 pub use replay::Replays;
 use session::{Context, Mode, Told};
 
+/// The most record bytes of one response, except that one batch is given whatever its size. Clients ask for 50 MiB and
+/// more at a time, of which each byte is in memory until it is sent; they come again at once for the rest.
+const RESPONSE_BYTES: usize = 16 << 20;
+
 /// Starts a request.
 ///
 /// # Errors
@@ -52,7 +56,8 @@ pub fn start(broker: &Arc<Broker>, call: Call, mut reader: Reader) -> Result<Pen
 async fn fetch(broker: Arc<Broker>, call: Call, request: FetchRequest, context: Context) -> Reply {
     let patience = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
     let deadline = broker.clock.monotonic() + patience;
-    let limit = usize::try_from(request.max_bytes).unwrap_or_default().min(broker.config.fetch_max_bytes);
+    let limit = usize::try_from(request.max_bytes).unwrap_or_default();
+    let limit = limit.min(broker.config.fetch_max_bytes).min(RESPONSE_BYTES);
     let bounds = Bounds {
         max_bytes: limit,
         min_bytes: usize::try_from(request.min_bytes).unwrap_or_default(),

@@ -58,9 +58,15 @@ pub(crate) async fn run_writer(shared: Arc<Shared>) {
     let mut writer = Writer { shared: Arc::clone(&shared), buffer: AlignedBuf::new(block), last: None };
     let mut idle = false;
     loop {
-        let job = shared.state.lock().next_job(idle, shared.options.group_bytes);
+        let (job, zero) = {
+            let mut state = shared.state.lock();
+            let job = state.next_job(idle, shared.options.group_bytes);
+            (job, state.zero_job(shared.options.zero_step).is_some())
+        };
         shared.publish();
-        shared.zero_wake.notify_one();
+        if zero {
+            shared.zero_wake.notify_one();
+        }
         idle = false;
         match job {
             Job::Group { plan, frames, slot } => {
