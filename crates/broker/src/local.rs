@@ -48,6 +48,8 @@ pub struct LocalOptions {
     pub broker: BrokerConfig,
     /// The storage root.
     pub root: PathBuf,
+    /// Segments go through the page cache; else around it, where the file system can do so.
+    pub page_cache: bool,
     /// The shape of a new ring.
     pub ring: RingOptions,
     /// How the WAL is run.
@@ -71,6 +73,7 @@ impl LocalOptions {
         Self {
             broker,
             root,
+            page_cache: false,
             ring: RingOptions::default(),
             wal: FileWalOptions::default(),
             engine: EngineOptions::default(),
@@ -139,6 +142,7 @@ impl LocalNode {
         let meta: SharedMeta = Arc::new(meta);
         let store = DiskStore::open(Arc::clone(&machine.disk), &options.root, machine.running);
         let store = store.map_err(|error| NodeError::Io { path: options.root.clone(), error })?;
+        let store = if options.page_cache { store.through_page_cache() } else { store };
         let kafka = &options.broker;
         let engine = EngineOptions {
             node: kafka.node,

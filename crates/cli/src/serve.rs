@@ -49,6 +49,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "WAYBILL_RACK", value_name = "RACK")]
     rack: Option<String>,
 
+    /// Keep segments in the operating system's page cache: for slow disks beside much free memory. Else they go around it.
+    #[arg(long, env = "WAYBILL_PAGE_CACHE")]
+    page_cache: bool,
+
     /// Where health, readiness and metrics are served.
     #[arg(long, env = "WAYBILL_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
@@ -123,7 +127,12 @@ fn setting(text: &str) -> anyhow::Result<(String, String)> {
 /// # Errors
 /// When it can not start, or a part of it fails.
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
-    let options = NodeOptions { broker: args.broker_config()?, root: args.storage_root()?, http: args.http };
+    let options = NodeOptions {
+        broker: args.broker_config()?,
+        root: args.storage_root()?,
+        http: args.http,
+        page_cache: args.page_cache,
+    };
     let node = Node::start(options).await?;
     for endpoint in &node.broker.endpoints {
         tracing::info!(listener = %endpoint.listener, host = %endpoint.host, port = endpoint.port, "serving");

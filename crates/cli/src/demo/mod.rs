@@ -96,7 +96,7 @@ async fn start_node(folder: &Path) -> anyhow::Result<Node> {
     let root = folder.join("storage");
     let log_dir = root.display().to_string();
     let broker = BrokerConfig::new(BrokerId(1), vec![listener], Vec::new(), Default::default(), log_dir)?;
-    Node::start(NodeOptions { broker, root, http: free(8080) }).await
+    Node::start(NodeOptions { broker, root, http: free(8080), page_cache: false }).await
 }
 
 fn bootstrap(node: &Node) -> anyhow::Result<String> {

@@ -11,6 +11,8 @@ use waybill_rt::{Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, Su
 
 /// What a node is started with.
 pub(crate) struct NodeOptions {
+    /// Segments go through the page cache.
+    pub(crate) page_cache: bool,
     /// The broker.
     pub(crate) broker: BrokerConfig,
     /// The storage root.
@@ -50,7 +52,11 @@ impl Node {
             pid: std::process::id(),
         };
         let tasks = machine.tasks.clone();
-        let inner = LocalNode::start(LocalOptions::new(options.broker, options.root), machine).await?;
+        let local = LocalOptions {
+            page_cache: options.page_cache,
+            ..LocalOptions::new(options.broker, options.root)
+        };
+        let inner = LocalNode::start(local, machine).await?;
         let broker = Arc::clone(&inner.broker);
         let stopping = tasks.stopping();
         let routes = waybill_broker::http::routes(Arc::clone(&broker));
