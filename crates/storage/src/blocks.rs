@@ -202,17 +202,18 @@ impl Blocks {
             None => false,
         };
         if !loaded {
-            self.chunks.used_by_reader(span.key);
+            self.chunks.not_ahead(span.key);
         }
     }
 
     fn span(&self, slice: &Slice, index: &SliceIndex, block: usize) -> Span {
         let record = &slice.record;
-        let chunk_of = |at: usize| index.start_of(at, record.data_length) / self.read_ahead;
+        // By where blocks end: a block of about the size of a chunk is a chunk of its own.
+        let chunk_of =
+            |at: usize| index.start_of(at + 1, record.data_length).saturating_sub(1) / self.read_ahead;
         let number = chunk_of(block);
-        let first =
-            index.blocks.partition_point(|entry| u64::from(entry.position) / self.read_ahead < number);
-        let end = (first..index.blocks.len()).find(|at| chunk_of(*at) > number).unwrap_or(index.blocks.len());
+        let first = (0..block).rev().take_while(|at| chunk_of(*at) == number).last().unwrap_or(block);
+        let end = (block..index.blocks.len()).find(|at| chunk_of(*at) > number).unwrap_or(index.blocks.len());
         let start = index.start_of(first, record.data_length);
         let stop = index.start_of(end, record.data_length);
         Span { key: (record.object, record.data_position, number), first, end, start, stop }
@@ -295,7 +296,15 @@ struct State<V> {
     /// Values read ahead, or about to be, that no reader came for yet, with their costs.
     ahead: HashMap<Key, usize>,
     ahead_used: usize,
+    /// How well reading ahead went lately: up with each value that found its reader, down with each that did not.
+    ahead_score: i32,
+    ahead_asked: u64,
 }
+
+/// The score stays within this of zero.
+const SCORE_BOUND: i32 = 8;
+/// While the score is negative, one in so many is read ahead all the same, to see whether it would go better now.
+const PROBE: u64 = 64;
 
 struct Slot<V> {
     cell: Arc<OnceCell<V>>,
@@ -312,6 +321,8 @@ impl<V: Clone> Cache<V> {
             used: 0,
             ahead: HashMap::new(),
             ahead_used: 0,
+            ahead_score: 0,
+            ahead_asked: 0,
         };
         Self { limit, state: Mutex::new(state) }
     }
@@ -332,9 +343,11 @@ impl<V: Clone> Cache<V> {
     /// Whether to load a value before anybody asks for it: it is not here, and not too many such wait for their readers.
     fn claim_ahead(&self, key: Key, cost: usize) -> bool {
         let mut state = self.state.lock();
+        state.ahead_asked += 1;
         if state.slots.contains_key(&key)
             || state.ahead.contains_key(&key)
             || state.ahead_used.saturating_add(cost) > self.limit / 2
+            || state.ahead_score < 0 && !state.ahead_asked.is_multiple_of(PROBE)
         {
             return false;
         }
@@ -343,7 +356,12 @@ impl<V: Clone> Cache<V> {
         true
     }
 
-    /// A value that was claimed has found its reader, or will not come.
+    /// A value that was claimed will not come.
+    fn not_ahead(&self, key: Key) {
+        self.state.lock().take_ahead(key);
+    }
+
+    /// A value has found its reader.
     fn used_by_reader(&self, key: Key) {
         self.state.lock().no_longer_ahead(key);
     }
@@ -405,15 +423,23 @@ impl<V> State<V> {
     }
 
     fn no_longer_ahead(&mut self, key: Key) {
-        if let Some(cost) = self.ahead.remove(&key) {
-            self.ahead_used = self.ahead_used.saturating_sub(cost);
+        if self.take_ahead(key) {
+            self.ahead_score = (self.ahead_score + 1).min(SCORE_BOUND);
         }
+    }
+
+    fn take_ahead(&mut self, key: Key) -> bool {
+        let cost = self.ahead.remove(&key);
+        self.ahead_used = self.ahead_used.saturating_sub(cost.unwrap_or_default());
+        cost.is_some()
     }
 
     fn shrink(&mut self, limit: usize) {
         while self.used > limit {
             let Some((_, oldest)) = self.ages.pop_first() else { break };
-            self.no_longer_ahead(oldest);
+            if self.take_ahead(oldest) {
+                self.ahead_score = (self.ahead_score - 1).max(-SCORE_BOUND);
+            }
             if let Some(slot) = self.slots.remove(&oldest) {
                 self.used -= slot.cost;
             }
@@ -477,7 +503,14 @@ mod tests {
         cache.put(key(2), 2, 10);
         cache.put(key(3), 3, 10);
         cache.give_up(40);
-        assert!(cache.claim_ahead(key(4), 20), "what was dropped waits for nobody");
+        assert_eq!(cache.state.lock().ahead_used, 0, "what was dropped waits for nobody");
+        // Two were dropped unread, one was read: it goes badly, so only now and then one is tried.
+        let claimed = (100..100 + 2 * PROBE).filter(|number| {
+            let claimed = cache.claim_ahead(key(*number), 1);
+            cache.not_ahead(key(*number));
+            claimed
+        });
+        assert_eq!(claimed.count(), 2);
     }
 
     #[tokio::test]

@@ -21,11 +21,11 @@ use waybill_rt::{AlignedBuf, Disk, DiskFile, OpenMode};
 /// Bytes handed to the device at once.
 const PIECE: usize = 1 << 20;
 /// The size of a window.
-const WINDOW: u64 = 512 << 10;
+const WINDOW: u64 = 128 << 10;
 /// Reads of at least so many bytes go straight to the device.
-const LARGE: u64 = 128 << 10;
+const LARGE: u64 = 64 << 10;
 /// Windows kept, those used last.
-const WINDOWS: usize = 16;
+const WINDOWS: usize = 32;
 /// Bytes of buffers kept for the next read, those in use counted: a reader that lets go of much at once finds it again
 /// when it comes back, and memory stays bounded by what readers may hold.
 const POOL_BYTES: usize = 48 << 20;

@@ -113,7 +113,7 @@ fn sound() -> Vec<Vec<u8>> {
     let values = [
         (0, cluster.encode()),
         (1, node().encode()),
-        (2, WalTrimRecord { position: 1 << 40 }.encode()),
+        (2, WalTrimRecord { position: 1 << 40, closed_at: Some(1 << 41) }.encode()),
         (3, topic().encode()),
         (4, TopicNameRecord { id: TopicId([1; 16]) }.encode()),
         (5, partition().encode()),
