@@ -63,6 +63,9 @@ pub enum MetaError {
     /// The commit failed or its outcome is unknown: this owner's term ends here.
     #[error("the metadata commit failed: {0}")]
     Failed(Arc<str>),
+    /// A newer owner has opened the store: this owner's term ends here, and nothing that it had not awaited holds.
+    #[error("the metadata store has a newer owner: {0}")]
+    Fenced(Arc<str>),
     /// The store can not be read.
     #[error("metadata can not be read: {0}")]
     Unreadable(Arc<str>),
@@ -76,7 +79,7 @@ pub trait MetaStore: Send + Sync + 'static {
     /// Reads the keys of `range` with their values, in key order, all as of one commit.
     fn scan(&self, range: Range<Bytes>) -> BoxFuture<'_, Result<Vec<(Bytes, Bytes)>, MetaError>>;
 
-    /// Makes a batch durable. After [`MetaError::Failed`] every further commit fails too.
+    /// Makes a batch durable. After [`MetaError::Failed`] or [`MetaError::Fenced`] every further commit fails too.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<CommitSeq, MetaError>>;
 }
 

@@ -9,7 +9,7 @@ use waybill_rt::{RealDisk, Running, SharedDisk};
 
 use crate::{Batch, MemoryMeta, MetaError, MetaStore, Op, RedbMeta};
 
-fn bytes(text: &str) -> Bytes {
+pub(crate) fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
@@ -17,11 +17,11 @@ fn real() -> SharedDisk {
     Arc::new(RealDisk)
 }
 
-fn everything() -> std::ops::Range<Bytes> {
+pub(crate) fn everything() -> std::ops::Range<Bytes> {
     Bytes::new()..Bytes::from_static(&[0xff; 8])
 }
 
-async fn puts_gets_scans_and_deletes(store: &dyn MetaStore) {
+pub(crate) async fn puts_gets_scans_and_deletes(store: &dyn MetaStore) {
     let mut batch = Batch::default();
     for key in ["b", "a", "c", "ca"] {
         batch.put(bytes(key), bytes(&key.repeat(2)));
@@ -42,7 +42,7 @@ async fn puts_gets_scans_and_deletes(store: &dyn MetaStore) {
     assert_eq!(store.get(b"b").await.unwrap(), Some(bytes("new")));
 }
 
-async fn a_requirement_that_fails_changes_nothing(store: &dyn MetaStore) {
+pub(crate) async fn a_requirement_that_fails_changes_nothing(store: &dyn MetaStore) {
     let mut batch = Batch::default();
     batch.put(bytes("k"), bytes("1"));
     store.commit(batch).await.unwrap();
@@ -109,7 +109,7 @@ fn a_failed_memory_commit_changes_nothing() {
     assert_eq!(block_on(store.get(b"k")).unwrap(), Some(bytes("v")));
 }
 
-fn any_op() -> impl Strategy<Value = Op> {
+pub(crate) fn any_op() -> impl Strategy<Value = Op> {
     let key = "[ab]{1,2}".prop_map(|key| bytes(&key));
     let value = "[xy]".prop_map(|value| bytes(&value));
     prop_oneof![

@@ -5,13 +5,15 @@
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use waybill_types::{BrokerId, Offset, PartitionId, TopicId, TopicPartition};
+use waybill_types::{BrokerId, Incarnation, Offset, PartitionId, TopicId, TopicPartition};
 
 use crate::records::ObjectId;
 
 const CLUSTER: u8 = 0x01;
 const NODE: u8 = 0x02;
 const WAL_TRIM: u8 = 0x03;
+const TERM: u8 = 0x04;
+const CHAIN: u8 = 0x05;
 const TOPIC: u8 = 0x10;
 const TOPIC_NAME: u8 = 0x11;
 const PARTITION: u8 = 0x12;
@@ -68,6 +70,30 @@ pub fn nodes() -> Range<Bytes> {
 #[must_use]
 pub fn wal_trim(node: BrokerId) -> Bytes {
     key(WAL_TRIM, &[&node.get().to_be_bytes()])
+}
+
+/// The newest term whose owner has made a commit.
+#[must_use]
+pub fn term() -> Bytes {
+    key(TERM, &[])
+}
+
+/// The chain of an incarnation.
+#[must_use]
+pub fn chain(node: BrokerId, incarnation: Incarnation) -> Bytes {
+    key(CHAIN, &[&node.get().to_be_bytes(), &incarnation.get().to_be_bytes()])
+}
+
+/// The chains of a node, oldest first.
+#[must_use]
+pub fn chains_of(node: BrokerId) -> Range<Bytes> {
+    below(key(CHAIN, &[&node.get().to_be_bytes()]))
+}
+
+/// Every chain.
+#[must_use]
+pub fn chains() -> Range<Bytes> {
+    below(key(CHAIN, &[]))
 }
 
 /// A topic.
@@ -195,6 +221,9 @@ mod tests {
         assert!(partitions_of(topic).contains(&partition(one)));
         assert!(!partitions_of(TopicId([0xfe; 16])).contains(&partition(one)));
         assert!(!topics().contains(&topic_name("a")));
+        let chain = super::chain(BrokerId(2), Incarnation(u64::MAX));
+        assert!(chains().contains(&chain) && chains_of(BrokerId(2)).contains(&chain));
+        assert!(!chains_of(BrokerId(3)).contains(&chain) && !chains().contains(&term()));
         assert!(index_of(one).contains(&index(one, Offset(i64::MAX))));
         assert!(!index_of(TopicPartition::new(topic, PartitionId(2))).contains(&index(one, Offset(0))));
     }

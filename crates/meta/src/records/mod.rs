@@ -1,5 +1,6 @@
 //! The record kinds, one file each: fields, encoding, round trip and the golden bytes of every released version.
 
+mod chain;
 mod cluster;
 mod index;
 mod node;
@@ -8,10 +9,12 @@ mod object_ids;
 mod partition;
 mod producer_block;
 mod producers;
+mod term;
 mod topic;
 mod topic_name;
 mod wal_trim;
 
+pub use chain::{ChainLife, ChainRecord};
 pub use cluster::ClusterRecord;
 pub use index::IndexRecord;
 pub use node::{NodeRecord, WalKind};
@@ -20,6 +23,7 @@ pub use object_ids::ObjectIdsRecord;
 pub use partition::PartitionRecord;
 pub use producer_block::ProducerBlockRecord;
 pub use producers::{ProducerBatchSnapshot, ProducerSnapshot};
+pub use term::TermRecord;
 pub use topic::TopicRecord;
 pub use topic_name::TopicNameRecord;
 pub use wal_trim::WalTrimRecord;
