@@ -36,6 +36,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name, which must not exist: the one step that is atomic between machines that share a disk.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use waybill_rt::{RealDisk, Running};
 
-use crate::{DiskStore, MemoryStore, ObjectStore, StoreError};
+use crate::{DiskStore, MemoryStore, ObjectStore, Sharing, StoreError};
 
 fn parts(texts: &[&'static str]) -> Vec<Bytes> {
     texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
 }
 
-async fn conforms(store: &dyn ObjectStore) {
+/// On a store, or a prefix of one, that is empty.
+pub(crate) async fn conforms(store: &dyn ObjectStore) {
     let name = "seg/3f/00000000000000000017";
     assert!(matches!(store.get(name, 0..1).await, Err(StoreError::NotFound(_))));
     assert!(matches!(store.len(name).await, Err(StoreError::NotFound(_))));
@@ -45,6 +46,16 @@ async fn conforms(store: &dyn ObjectStore) {
     // A name is free again once its object is deleted.
     store.put(name, parts(&["again"])).await.unwrap();
     assert_eq!(store.get(name, 0..9).await.unwrap(), "again");
+
+    let all =
+        ["seg/40/00000000000000000018", name, "seg/never/was", "control/probe"].map(str::to_owned).to_vec();
+    assert!(store.delete_many(all).await.iter().all(Result::is_ok));
+    assert!(store.list("").await.unwrap().is_empty());
+    // An empty object is an object.
+    store.put("seg/00/empty", Vec::new()).await.unwrap();
+    assert_eq!(store.len("seg/00/empty").await.unwrap(), 0);
+    assert_eq!(store.get("seg/00/empty", 0..8).await.unwrap(), "");
+    store.delete("seg/00/empty").await.unwrap();
 }
 
 #[tokio::test]
@@ -86,6 +97,26 @@ async fn any_range_reads_the_same_either_way() {
         store.delete("one").await.unwrap();
         assert!(matches!(store.get("one", 0..10).await, Err(StoreError::NotFound(_))));
     }
+}
+
+#[tokio::test]
+async fn a_shared_folder_conforms_and_two_processes_have_one_winner() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |seed| {
+        let entropy = waybill_rt::SeededEntropy::new(seed);
+        let (disk, running) = (RealDisk::shared(), Running::Blocking);
+        DiskStore::open_as(disk, folder.path(), running, Sharing::Shared, &entropy).unwrap()
+    };
+    let (left, right) = (open(1), open(2));
+    conforms(&left).await;
+    for round in 0..20 {
+        let name = format!("seg/00/{round}");
+        let puts = [&left, &right, &left, &right].map(|store| store.put(&name, parts(&["mine"])));
+        let won = futures::future::join_all(puts).await.into_iter().filter(Result::is_ok).count();
+        assert_eq!(won, 1);
+        assert_eq!(right.get(&name, 0..9).await.unwrap(), "mine");
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
 }
 
 #[tokio::test]

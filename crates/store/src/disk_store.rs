@@ -2,7 +2,9 @@
 //!
 //! An object is written under another name in `tmp/`, synced, renamed to its own, and the folder synced: what is
 //! there under its own name is whole and durable. What an interrupted write leaves in `tmp/` is removed at start.
-//! The caller holds the lock on the folder: no other process creates objects in it.
+//! Alone in its folder ([`Sharing::Alone`]) the caller holds the lock on it: no other process creates objects there. On a
+//! disk that several machines share ([`Sharing::Shared`]) an object gets its name by a hard link, which fails where the name
+//! exists; and since another's object may be seen before it is durable, it is synced, with its folder, by whoever opens it.
 
 use std::collections::HashSet;
 use std::io;
@@ -15,18 +17,27 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use waybill_rt::{OpenMode, Running, SharedDisk};
+use waybill_rt::{Entropy, OpenMode, Running, SharedDisk, create_dir_durably};
 
 use crate::api::{ObjectStore, StoreError};
 use crate::direct::Direct;
 use crate::handles::{Handle, Handles};
+use crate::names::is_name;
 
 /// Files of objects kept open for reading.
 const OPEN_FILES: usize = 128;
 /// Objects are written out in pieces of at least so many bytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// The deepest folder an object's name may lead into.
-const MAX_DEPTH: usize = 8;
+
+/// Who creates objects in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// This process only.
+    #[default]
+    Alone,
+    /// Other processes and machines too.
+    Shared,
+}
 
 /// Objects below a folder.
 #[derive(Clone)]
@@ -38,6 +49,9 @@ pub struct DiskStore {
 struct Shared {
     disk: SharedDisk,
     root: PathBuf,
+    sharing: Sharing,
+    /// Tells unfinished files of processes that share the folder apart.
+    mark: String,
     unfinished: AtomicU64,
     /// Folders known to be there and durable; held while a name is taken, so that only one writer takes it.
     folders: Mutex<HashSet<PathBuf>>,
@@ -52,7 +66,8 @@ impl std::fmt::Debug for DiskStore {
 }
 
 impl DiskStore {
-    /// Opens the store below `root`, which is made when it is not there, and removes unfinished writes.
+    /// Opens the store below `root`, which is made when it is not there, for this process alone, and removes unfinished
+    /// writes.
     ///
     /// # Errors
     /// When the disk fails.
@@ -62,16 +77,43 @@ impl DiskStore {
         for stale in disk.list(&folder)? {
             disk.remove_file(&stale)?;
         }
+        Ok(Self::over(disk, root, running, Sharing::Alone, String::new()))
+    }
+
+    /// Opens the store below `root`, which may be shared. What an interrupted write of another process leaves in `tmp/`
+    /// of a shared folder stays there.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn open_as(
+        disk: SharedDisk,
+        root: &Path,
+        running: Running,
+        sharing: Sharing,
+        entropy: &dyn Entropy,
+    ) -> io::Result<Self> {
+        if sharing == Sharing::Alone {
+            return Self::open(disk, root, running);
+        }
+        create_dir_durably(&*disk, &root.join("tmp"))?;
+        let mark = format!("{:016x}-", entropy.next_u64());
+        // Objects of a shared folder are small and soon read by others: through the page cache.
+        Ok(Self::over(disk, root, running, sharing, mark).through_page_cache())
+    }
+
+    fn over(disk: SharedDisk, root: &Path, running: Running, sharing: Sharing, mark: String) -> Self {
         let direct = Direct::new(&*disk);
         let shared = Shared {
             disk,
             direct,
             root: root.to_owned(),
+            sharing,
+            mark,
             unfinished: AtomicU64::new(0),
             folders: Mutex::new(HashSet::new()),
             handles: Mutex::new(Handles::new(OPEN_FILES)),
         };
-        Ok(Self { shared: Arc::new(shared), running })
+        Self { shared: Arc::new(shared), running }
     }
 
     /// Sends objects through the page cache: worth it where the disk is slow and memory plenty, since readers of what was
@@ -106,15 +148,6 @@ fn name_error(name: &str, error: io::Error) -> StoreError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace(name.into()),
         _ => StoreError::Io { name: name.into(), error: Arc::new(error) },
     }
-}
-
-/// Whether a name is segments of `[0-9a-zA-Z._-]` joined by `/`, none of them `.` or `..`.
-fn is_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    name.split('/').count() <= MAX_DEPTH
-        && name
-            .split('/')
-            .all(|part| !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain))
 }
 
 /// Runs of parts of about [`PIECE_BYTES`] each.
@@ -154,7 +187,7 @@ impl Shared {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
-        let unfinished = self.root.join("tmp").join(number.to_string());
+        let unfinished = self.root.join("tmp").join(format!("{}{number}", self.mark));
         let result = self.write(&unfinished, parts, gently).and_then(|()| self.finish(&unfinished, &path));
         if result.is_err() {
             // Best effort: what stays is removed at the next start.
@@ -193,11 +226,16 @@ impl Shared {
             self.make_folder(folder)?;
             folders.insert(folder.to_owned());
         }
-        if self.disk.exists(path)? {
-            return Err(io::ErrorKind::AlreadyExists.into());
+        match self.sharing {
+            Sharing::Alone if self.disk.exists(path)? => return Err(io::ErrorKind::AlreadyExists.into()),
+            Sharing::Alone => self.disk.rename(unfinished, path)?,
+            Sharing::Shared => self.disk.hard_link(unfinished, path)?,
         }
-        self.disk.rename(unfinished, path)?;
         drop(folders);
+        if self.sharing == Sharing::Shared {
+            // Best effort: the object is there under its own name.
+            let _ = self.disk.remove_file(unfinished);
+        }
         self.disk.sync_dir(folder)
     }
 
@@ -221,8 +259,14 @@ impl Shared {
         if let Some(handle) = self.handles.lock().get(name) {
             return Ok(handle);
         }
+        let path = self.path(name)?;
         let mode = if self.direct.is_on() { OpenMode::Direct } else { OpenMode::Read };
-        let file = self.disk.open(&self.path(name)?, mode)?;
+        let file = self.disk.open(&path, mode)?;
+        if self.sharing == Sharing::Shared {
+            // Its writer may have died before it was durable, and now someone relies on it.
+            file.sync_data()?;
+            self.disk.sync_dir(path.parent().unwrap_or(&self.root))?;
+        }
         let handle = Handle { length: file.len()?, file, direct: mode == OpenMode::Direct };
         self.handles.lock().insert(name, handle.clone());
         Ok(handle)

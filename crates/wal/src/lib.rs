@@ -4,12 +4,14 @@
 //! - [`api`]: the [`Wal`] trait that every kind of WAL implements, and the [`WalSink`] it reports to.
 //! - [`entry`], [`group`]: how frames stand in a WAL.
 //! - [`file`]: the file WAL, a recycled ring of files with group commit.
+//! - [`chain`]: the object WAL, a chain of objects that are created only if absent.
 //! - [`lock`]: the lock that fences one machine.
 //!
 //! Invariant: this crate knows bytes, positions and durability; it does not know the metadata store, nor what a
 //! record batch contains.
 
 pub mod api;
+pub mod chain;
 pub mod entry;
 pub mod file;
 pub mod frame;

@@ -1,0 +1,211 @@
+//! From a URL and the usual environment variables to a store.
+
+use std::sync::Arc;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use waybill_rt::{Running, SharedDisk, SharedEntropy};
+
+use crate::api::SharedStore;
+use crate::cloud::{self, CloudStore};
+use crate::disk_store::{DiskStore, Sharing};
+use crate::location::{Cloud, Location};
+
+/// Why no store can be made of a URL and the environment.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The folder can not be used.
+    #[error("{location} can not be used: {error}")]
+    Folder {
+        /// The URL.
+        location: Location,
+        /// What happened.
+        error: std::io::Error,
+    },
+    /// A variable contradicts another, or is wrong.
+    #[error("{location} can not be used: {why}")]
+    Settings {
+        /// The URL.
+        location: Location,
+        /// What to change.
+        why: String,
+    },
+}
+
+/// Variables as `std::env::vars` gives them, passed in.
+pub type Variables = Vec<(String, String)>;
+
+/// What a folder needs from this machine.
+#[derive(Clone)]
+pub struct FolderSeams {
+    /// The disk.
+    pub disk: SharedDisk,
+    /// Chance, for names of unfinished files.
+    pub entropy: SharedEntropy,
+    /// Where calls that wait run.
+    pub running: Running,
+    /// Whether other processes create objects in the same folder.
+    pub sharing: Sharing,
+}
+
+/// Makes a store. Reaches no network: whether it answers, the probe tells.
+///
+/// # Errors
+/// A [`ConnectError`] that names what to change.
+pub fn connect(
+    location: &Location,
+    variables: &Variables,
+    folder: &FolderSeams,
+) -> Result<SharedStore, ConnectError> {
+    let settings = |why: String| ConnectError::Settings { location: location.clone(), why };
+    match location {
+        Location::Folder(path) => {
+            let opened = DiskStore::open_as(
+                Arc::clone(&folder.disk),
+                path,
+                folder.running,
+                folder.sharing,
+                &*folder.entropy,
+            );
+            let store = opened.map_err(|error| ConnectError::Folder { location: location.clone(), error })?;
+            Ok(Arc::new(store))
+        }
+        Location::Bucket { cloud: Cloud::S3, bucket, prefix, .. } => {
+            Ok(Arc::new(s3(bucket, prefix, variables).map_err(settings)?))
+        }
+        Location::Bucket { cloud: Cloud::Gcs, bucket, prefix, .. } => {
+            Ok(Arc::new(gcs(bucket, prefix, variables).map_err(settings)?))
+        }
+        Location::Bucket { cloud: Cloud::Azure, bucket, account, prefix } => {
+            Ok(Arc::new(azure(bucket, account.as_deref(), prefix, variables).map_err(settings)?))
+        }
+    }
+}
+
+fn is_true(value: Option<&str>) -> bool {
+    value.is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes"))
+}
+
+fn find<'a>(variables: &'a Variables, names: &[&str]) -> Option<&'a str> {
+    let value = |name: &&str| {
+        variables
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    };
+    names.iter().find_map(value)
+}
+
+/// Whether the endpoint is without TLS, which must be allowed on purpose.
+fn plain_http(endpoint: Option<&str>, allowed: bool) -> Result<bool, String> {
+    match endpoint {
+        Some(url) if url.starts_with("http://") && !allowed => {
+            Err(format!("the endpoint {url} is without TLS; set AWS_ALLOW_HTTP=true to allow that"))
+        }
+        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+            Err(format!("AWS_ENDPOINT_URL must begin with http:// or https://, not '{url}'"))
+        }
+        _ => Ok(allowed),
+    }
+}
+
+fn s3(bucket: &str, prefix: &str, variables: &Variables) -> Result<CloudStore, String> {
+    let endpoint = find(variables, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]);
+    let allowed = is_true(find(variables, &["AWS_ALLOW_HTTP"]));
+    let (key, secret) =
+        (find(variables, &["AWS_ACCESS_KEY_ID"]), find(variables, &["AWS_SECRET_ACCESS_KEY"]));
+    match (key, secret) {
+        (Some(_), None) => return Err("AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not".to_owned()),
+        (None, Some(_)) => return Err("AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not".to_owned()),
+        _ => {}
+    }
+    let mut builder = AmazonS3Builder::new()
+        .with_client_options(cloud::client(plain_http(endpoint, allowed)?))
+        .with_retry(cloud::once());
+    for (key, value) in variables.iter().filter(|(key, value)| key.starts_with("AWS_") && !value.is_empty()) {
+        if let Ok(key) = key.to_ascii_lowercase().parse() {
+            builder = builder.with_config(key, value);
+        }
+    }
+    let builder = builder.with_bucket_name(bucket);
+    let remote = builder.build().map_err(|error| error.to_string())?;
+    Ok(CloudStore::new(Arc::new(remote), prefix.to_owned()))
+}
+
+fn gcs(bucket: &str, prefix: &str, variables: &Variables) -> Result<CloudStore, String> {
+    let mut builder =
+        GoogleCloudStorageBuilder::new().with_client_options(cloud::client(false)).with_retry(cloud::once());
+    if let Some(path) = find(variables, &["SERVICE_ACCOUNT"]) {
+        builder = builder.with_service_account_path(path);
+    }
+    for (key, value) in
+        variables.iter().filter(|(key, value)| key.starts_with("GOOGLE_") && !value.is_empty())
+    {
+        if let Ok(key) = key.to_ascii_lowercase().parse() {
+            builder = builder.with_config(key, value);
+        }
+    }
+    let remote = builder.with_bucket_name(bucket).build().map_err(|error| error.to_string())?;
+    Ok(CloudStore::new(Arc::new(remote), prefix.to_owned()))
+}
+
+fn azure(
+    container: &str,
+    account: Option<&str>,
+    prefix: &str,
+    variables: &Variables,
+) -> Result<CloudStore, String> {
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_client_options(cloud::client(is_true(find(variables, &["AZURE_ALLOW_HTTP"]))))
+        .with_retry(cloud::once());
+    for (key, value) in variables.iter().filter(|(key, value)| key.starts_with("AZURE_") && !value.is_empty())
+    {
+        if let Ok(key) = key.to_ascii_lowercase().parse() {
+            builder = builder.with_config(key, value);
+        }
+    }
+    if let Some(account) = account {
+        // `acct` or `acct.blob.core.windows.net`.
+        builder = builder.with_account(account.split('.').next().unwrap_or(account));
+    }
+    let remote = builder.with_container_name(container).build().map_err(|error| error.to_string())?;
+    Ok(CloudStore::new(Arc::new(remote), prefix.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_rt::{RealDisk, SeededEntropy};
+
+    fn seams() -> FolderSeams {
+        FolderSeams {
+            disk: RealDisk::shared(),
+            entropy: SeededEntropy::shared(1),
+            running: Running::Inline,
+            sharing: Sharing::Alone,
+        }
+    }
+
+    fn try_connect(url: &str, variables: &[(&str, &str)]) -> Result<SharedStore, String> {
+        let variables =
+            variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        connect(&url.parse().unwrap(), &variables, &seams()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn variables_are_checked_before_anything_is_asked() {
+        let key = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
+        assert!(try_connect("s3://events/eu", &key).is_ok());
+        let half = try_connect("s3://events", &key[..1]).err().unwrap();
+        assert!(half.contains("AWS_SECRET_ACCESS_KEY is not"), "{half}");
+        let plain = [key[0], key[1], ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")];
+        let refused = try_connect("s3://events", &plain).err().unwrap();
+        assert!(refused.contains("AWS_ALLOW_HTTP=true"), "{refused}");
+        let allowed = [plain[0], plain[1], plain[2], ("AWS_ALLOW_HTTP", "true")];
+        assert!(try_connect("s3://events", &allowed).is_ok());
+        let odd = [key[0], key[1], ("AWS_ENDPOINT_URL", "127.0.0.1:9")];
+        assert!(try_connect("s3://events", &odd).err().unwrap().contains("must begin with"));
+        assert!(try_connect("az://box@acct/x", &[("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")]).is_ok());
+    }
+}

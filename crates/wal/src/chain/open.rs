@@ -1,0 +1,101 @@
+//! The open record: slot 0, which exists before a chain is registered.
+
+use std::time::Duration;
+
+use waybill_rt::{Clock, Entropy};
+use waybill_store::{ObjectStore, StoreError};
+use waybill_types::StoreId;
+
+use crate::api::WalPosition;
+use crate::chain::judge::{self, GLANCE};
+use crate::chain::names::ChainId;
+use crate::chain::options::ChainOptions;
+use crate::chain::slot::{Identity, OpenRecord, SlotFault, encode_open};
+use crate::chain::writer::Found;
+
+/// A chain whose open record is durable, to be registered and then written.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenedChain {
+    /// Who writes it.
+    pub identity: Identity,
+    /// Where its first data object begins.
+    pub start: WalPosition,
+    /// How it is written.
+    pub options: ChainOptions,
+}
+
+/// Why a chain could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenChainError {
+    /// Slot 0 is taken by someone else: this incarnation was claimed twice, or the store is not the registered one.
+    #[error(
+        "{0} exists and is not ours: another process runs as this broker, or this is another cluster's store"
+    )]
+    Taken(String),
+    /// The store did not make it durable in time.
+    #[error("{name} could not be written within {seconds} s: {last}")]
+    Unavailable {
+        /// The object.
+        name: String,
+        /// The time that was given.
+        seconds: u64,
+        /// The last error of the store.
+        last: String,
+    },
+    /// The record can not be made.
+    #[error("the open record can not be made: {0}")]
+    Format(#[from] SlotFault),
+}
+
+/// Creates the open record of `chain` in the WAL store `id`. Data begins at `position`, which must be above everything that an
+/// earlier incarnation of the broker may have written (see [`crate::chain::recovery::next_start`]).
+///
+/// # Errors
+/// An [`OpenChainError`]; the chain must then not be registered.
+pub async fn open_chain(
+    store: &dyn ObjectStore,
+    id: StoreId,
+    chain: ChainId,
+    position: WalPosition,
+    options: ChainOptions,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<OpenedChain, OpenChainError> {
+    let identity = Identity { store: id, chain, writer: entropy.next_u64() };
+    let record = OpenRecord { depth: options.depth, largest: options.largest, written: clock.now() };
+    let encoded = encode_open(identity, position, record)?;
+    let opened = OpenedChain { identity, start: encoded.head.end(), options };
+    let name = chain.slot(0);
+    let until = clock.monotonic() + options.budget;
+    let (mut tries, mut last) = (0, StoreError::NotFound(name.as_str().into()));
+    loop {
+        match store.put(&name, encoded.parts.clone()).await {
+            Ok(()) => return Ok(opened),
+            Err(error) => last = if matches!(error, StoreError::Exists(_)) { last } else { error },
+        }
+        // Whatever went wrong, only the slot can tell.
+        loop {
+            let read = store.get(&name, 0..GLANCE).await;
+            match judge::own(&encoded.head, &read) {
+                Found::Ours => return Ok(opened),
+                Found::Absent => break,
+                Found::Failed => last = read.err().unwrap_or(last),
+                _ => return Err(OpenChainError::Taken(name)),
+            }
+            pause(&options, &mut tries, clock).await;
+            if clock.monotonic() >= until {
+                break;
+            }
+        }
+        if clock.monotonic() >= until {
+            let seconds = options.budget.as_secs();
+            return Err(OpenChainError::Unavailable { name, seconds, last: last.to_string() });
+        }
+        pause(&options, &mut tries, clock).await;
+    }
+}
+
+async fn pause(options: &ChainOptions, tries: &mut u32, clock: &dyn Clock) {
+    *tries += 1;
+    clock.sleep(options.pause_after(*tries).max(Duration::from_millis(1))).await;
+}
