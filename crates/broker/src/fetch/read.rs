@@ -36,10 +36,20 @@ pub(crate) struct PartitionAnswer {
     pub(crate) topic: Option<Arc<Topic>>,
     /// What is told.
     pub(crate) data: PartitionData,
+    /// From where it was wanted.
+    from: i64,
     /// Bytes of records.
     pub(crate) bytes: usize,
     /// Whether it carries an error.
     pub(crate) failed: bool,
+}
+
+impl PartitionAnswer {
+    /// Whether there are records for which there was no room.
+    fn left_out(&self, bounds: Bounds) -> bool {
+        let end = if bounds.committed_only { self.data.last_stable_offset } else { self.data.high_watermark };
+        self.bytes == 0 && !self.failed && self.from < end
+    }
 }
 
 /// A partition that may be read.
@@ -106,8 +116,9 @@ impl<'a> Reading<'a> {
                 }
                 Err(code) => failed(wanted, None, *code),
             };
-            left = left.saturating_sub(answer.bytes);
             any |= answer.bytes > 0;
+            // What does not fit was loaded in vain. The rest is told without loading more; it comes first next time.
+            left = if any && answer.left_out(bounds) { 0 } else { left.saturating_sub(answer.bytes) };
             answers.push(answer);
         }
         answers
@@ -223,7 +234,7 @@ fn told(wanted: &Wanted, topic: &Arc<Topic>, log: &Partition) -> PartitionAnswer
         ..PartitionData::default()
     };
     let topic = Some(Arc::clone(topic));
-    PartitionAnswer { key: wanted.key.clone(), topic, data, bytes: 0, failed: false }
+    PartitionAnswer { key: wanted.key.clone(), from: wanted.offset, topic, data, bytes: 0, failed: false }
 }
 
 fn failed(wanted: &Wanted, topic: Option<&Arc<Topic>>, code: ErrorCode) -> PartitionAnswer {
@@ -234,7 +245,14 @@ fn failed(wanted: &Wanted, topic: Option<&Arc<Topic>>, code: ErrorCode) -> Parti
         records: Some(Records::new()),
         ..PartitionData::default()
     };
-    PartitionAnswer { key: wanted.key.clone(), topic: topic.cloned(), data, bytes: 0, failed: true }
+    PartitionAnswer {
+        key: wanted.key.clone(),
+        from: wanted.offset,
+        topic: topic.cloned(),
+        data,
+        bytes: 0,
+        failed: true,
+    }
 }
 
 fn success(
@@ -262,5 +280,5 @@ fn success(
         ..PartitionData::default()
     };
     let topic = Some(Arc::clone(topic));
-    PartitionAnswer { key: wanted.key.clone(), topic, data, bytes, failed: false }
+    PartitionAnswer { key: wanted.key.clone(), from: wanted.offset, topic, data, bytes, failed: false }
 }
