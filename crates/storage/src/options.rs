@@ -51,7 +51,7 @@ impl Default for EngineOptions {
             region: "local".to_owned(),
             placement: "local".to_owned(),
             log_cache_bytes: 64 << 20,
-            unflushed_cache_bytes: 112 << 20,
+            unflushed_cache_bytes: 96 << 20,
             flush_bytes: 32 << 20,
             block_cache_bytes: 32 << 20,
             catch_up_bytes: 32 << 20,

@@ -28,7 +28,7 @@ const LARGE: u64 = 64 << 10;
 const WINDOWS: usize = 32;
 /// Bytes of buffers kept for the next read, those in use counted: a reader that lets go of much at once finds it again
 /// when it comes back, and memory stays bounded by what readers may hold.
-const POOL_BYTES: usize = 48 << 20;
+const POOL_BYTES: usize = 40 << 20;
 /// Larger buffers are not kept.
 const POOLED_MAX: usize = 4 << 20;
 /// Pieces of windows of at least so many bytes are copied into buffers of the pool.

@@ -30,7 +30,7 @@ use session::{Context, Mode, Told};
 
 /// The most record bytes of one response, except that one batch is given whatever its size. Clients ask for 50 MiB and
 /// more at a time, of which each byte is in memory until it is sent; they come again at once for the rest.
-const RESPONSE_BYTES: usize = 16 << 20;
+const RESPONSE_BYTES: usize = 8 << 20;
 
 /// Starts a request.
 ///
