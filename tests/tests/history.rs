@@ -1,4 +1,4 @@
-//! History of many partitions, read by one consumer through a broker with little memory.
+//! History of many partitions, read through a broker with little memory; and clients that ask and do not read.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,8 +8,9 @@
 )]
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -17,6 +18,11 @@ use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use waybill_broker::{BrokerConfig, ListenerSpec, LocalNode, LocalOptions, Machine};
+use waybill_protocol::wire::{Message as _, Writer};
+use waybill_protocol_gen::ApiKey;
+use waybill_protocol_gen::header::encode_request_header;
+use waybill_protocol_gen::messages::FetchRequest;
+use waybill_protocol_gen::messages::fetch_request::{FetchPartition, FetchTopic};
 use waybill_rt::{Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, Supervisor};
 use waybill_types::BrokerId;
 
@@ -52,6 +58,27 @@ fn options(root: &std::path::Path) -> LocalOptions {
     options
 }
 
+/// A Fetch request for every partition from its start, by name (v11), as many bytes as there are.
+fn fetch_all() -> Vec<u8> {
+    let partitions = (0..PARTITIONS as i32).map(|partition| FetchPartition {
+        partition,
+        partition_max_bytes: i32::MAX,
+        ..FetchPartition::default()
+    });
+    let topic = FetchTopic { topic: TOPIC.into(), partitions: partitions.collect(), ..FetchTopic::default() };
+    let request = FetchRequest {
+        replica_id: -1,
+        max_bytes: i32::MAX,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    };
+    let mut writer = Writer::framed();
+    encode_request_header(&mut writer, ApiKey::Fetch, 11, 1, Some("does not read")).unwrap();
+    request.encode(&mut writer, 11).unwrap();
+    writer.into_segments().unwrap().concat()
+}
+
 fn consume(bootstrap: &str) -> BTreeMap<i32, Vec<i64>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -74,17 +101,18 @@ fn consume(bootstrap: &str) -> BTreeMap<i32, Vec<i64>> {
     seen
 }
 
-/// Once a fetch over many partitions waited for ever for memory that it held itself.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn history_of_many_partitions_is_read_in_little_memory() {
-    let folder = tempfile::tempdir().unwrap();
-    let node = LocalNode::start(options(folder.path()), machine()).await.unwrap();
-    let bootstrap = format!("{}:{}", node.broker.endpoints[0].host, node.broker.endpoints[0].port);
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", &bootstrap)
-        .set("linger.ms", "20")
-        .create()
-        .unwrap();
+async fn start(options: LocalOptions) -> (LocalNode, String) {
+    let node = LocalNode::start(options, machine()).await.unwrap();
+    let endpoint = &node.broker.endpoints[0];
+    let bootstrap = format!("{}:{}", endpoint.host, endpoint.port);
+    (node, bootstrap)
+}
+
+/// A node whose topic holds [`RECORDS`], all of them in segments.
+async fn filled(options: LocalOptions) -> (LocalNode, String) {
+    let (node, bootstrap) = start(options.clone()).await;
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", &bootstrap).set("linger.ms", "20").create().unwrap();
     let payload = vec![b'x'; SIZE];
     let sends = (0..RECORDS).map(|number| {
         let record = FutureRecord::<(), [u8]>::to(TOPIC);
@@ -96,14 +124,50 @@ async fn history_of_many_partitions_is_read_in_little_memory() {
     }
     drop(producer);
     node.stop().await.unwrap();
+    start(options).await
+}
 
-    let node = LocalNode::start(options(folder.path()), machine()).await.unwrap();
-    let bootstrap = format!("{}:{}", node.broker.endpoints[0].host, node.broker.endpoints[0].port);
+async fn reads_everything(bootstrap: String) {
     let seen = tokio::task::spawn_blocking(move || consume(&bootstrap)).await.unwrap();
     assert_eq!(seen.len(), PARTITIONS);
     for (partition, offsets) in seen {
         let expected: Vec<i64> = (0..offsets.len() as i64).collect();
         assert_eq!(offsets, expected, "partition {partition}");
     }
+}
+
+/// Once a fetch over many partitions waited for ever for memory that it held itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_of_many_partitions_is_read_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, bootstrap) = filled(options(folder.path())).await;
+    reads_everything(bootstrap).await;
+    node.stop().await.unwrap();
+}
+
+/// Clients ask for everything, again and again on one connection, and read nothing: what is held for them is bounded,
+/// and who reads is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_do_not_read_take_bounded_memory_from_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path());
+    options.broker.frame_timeout = Duration::from_millis(500);
+    let (node, bootstrap) = filled(options).await;
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(&bootstrap).unwrap();
+        for _ in 0..4 {
+            stream.write_all(&fetch_all()).unwrap();
+        }
+        stalled.push(stream);
+    }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let memory = [node.broker.responses.clone(), node.broker.engine.segment_reads().clone()];
+    while memory.iter().all(|budget| budget.waiting() == 0) {
+        assert!(Instant::now() < deadline, "nobody waits for memory");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    reads_everything(bootstrap).await;
+    drop(stalled);
     node.stop().await.unwrap();
 }

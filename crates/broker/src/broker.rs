@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use waybill_control::Controller;
-use waybill_rt::{Metrics, SharedClock, SharedEntropy, Supervisor};
+use waybill_rt::{Budget, Metrics, SharedClock, SharedEntropy, Supervisor};
 use waybill_security::{Gate, SharedQuotas, Usage};
 use waybill_storage::LogEngine;
 use waybill_types::{TopicId, TopicPartition};
@@ -32,6 +32,8 @@ pub struct Broker {
     pub usage: Arc<Usage>,
     /// Who must wait.
     pub quotas: SharedQuotas,
+    /// Bytes of records in responses that are not sent yet.
+    pub responses: Budget,
     /// Fetch sessions.
     pub fetch_sessions: Mutex<Sessions>,
     /// Consumer groups.

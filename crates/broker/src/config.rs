@@ -81,6 +81,8 @@ pub struct BrokerConfig {
     pub delete_topics: bool,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: usize,
+    /// Bytes of records in responses that clients have not read yet, of all connections together.
+    pub response_bytes: usize,
     /// What is told when no listener fits, which does not happen.
     pub fallback_endpoint: Endpoint,
 }
@@ -111,6 +113,7 @@ impl BrokerConfig {
             auto_create_topics: true,
             delete_topics: true,
             fetch_max_bytes: 0,
+            response_bytes: 64 << 20,
             kafka,
             log_dir,
             request_bytes: 128 << 20,

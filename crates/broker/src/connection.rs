@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
 use waybill_protocol::wire::{Message, Reader};
 use waybill_protocol_gen::ApiKey;
 use waybill_protocol_gen::header::decode_request_header;
@@ -27,12 +28,14 @@ pub(crate) fn bounded_reader(frame: Bytes) -> Reader {
 pub struct Connection {
     broker: Arc<Broker>,
     context: RequestContext,
+    /// Resolves when the last fetch is answered and sent.
+    fetching: Option<oneshot::Receiver<()>>,
 }
 
 impl Connection {
     /// Serves `broker` to the client that `context` describes.
     pub fn new(broker: Arc<Broker>, context: RequestContext) -> Self {
-        Self { broker, context }
+        Self { broker, context, fetching: None }
     }
 
     fn call(&self, version: i16, correlation_id: i32, client_id: Arc<str>) -> Call {
@@ -79,7 +82,9 @@ impl Service for Connection {
                 drop(reader);
                 produce::start(&self.broker, call, frame, body).await
             }
-            ApiKey::Fetch => fetch::start(&self.broker, call, reader),
+            ApiKey::Fetch => {
+                fetch::start(&self.broker, call, reader).map(|fetch| self.after_the_last_fetch(fetch))
+            }
             _ => match route(key) {
                 Some(route) => (route.start)(Arc::clone(&self.broker), call, reader),
                 None => return ready(Reply::Close(format!("{key} is not supported"))),
@@ -90,6 +95,25 @@ impl Service for Connection {
 }
 
 impl Connection {
+    /// Of the fetches of one connection each begins when the one before it is sent: what a later one had read would only
+    /// take memory that the earlier one may be waiting for. Kafka starts no request of a connection before the last one is
+    /// answered, and its clients send one fetch at a time.
+    fn after_the_last_fetch(&mut self, fetch: Pending) -> Pending {
+        let (turn, next) = oneshot::channel();
+        let before = self.fetching.replace(next);
+        Box::pin(async move {
+            if let Some(before) = before {
+                // It ends with an error, because the other half is dropped, not used.
+                let _ = before.await;
+            }
+            let mut reply = fetch.await;
+            if let Reply::Send { hold, .. } = &mut reply {
+                hold.turn = Some(turn);
+            }
+            reply
+        })
+    }
+
     /// ApiVersions answers even versions it does not know, and tells the client's software (KIP-511).
     fn api_versions(&mut self, call: Call, mut reader: Reader) -> Pending {
         if !ApiKey::ApiVersions.stable_versions().contains(&call.version) {

@@ -12,7 +12,7 @@ use waybill_protocol_gen::{ApiKey, Request};
 use waybill_security::{Authorized, QuotaKind, RequestContext};
 
 use crate::broker::Broker;
-use crate::net::outbox::{Pending, Reply};
+use crate::net::outbox::{Hold, Pending, Reply};
 
 /// One request: who asks, and how to answer.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ pub fn respond(call: &Call, key: ApiKey, response: &impl Message, throttle: Dura
         writer.into_segments()
     };
     match encode() {
-        Ok(segments) => Reply::Send { segments, throttle },
+        Ok(segments) => Reply::Send { segments, throttle, hold: Hold::default() },
         Err(error) => {
             tracing::error!(api = %key, version = call.version, %error, "a response can not be encoded");
             Reply::Close(error.to_string())

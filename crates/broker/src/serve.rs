@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use waybill_control::{Controller, ControllerDeps, Image};
-use waybill_rt::{Metrics, SharedClock, SharedEntropy, SharedNet, Stream, Supervisor};
+use waybill_rt::{Budget, Metrics, SharedClock, SharedEntropy, SharedNet, Stream, Supervisor};
 use waybill_security::{ClientSoftware, Gate, Principal, RequestContext, SharedQuotas, Usage};
 use waybill_storage::LogEngine;
 use waybill_types::ClusterId;
@@ -109,6 +109,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         gate: deps.gate,
         usage: Arc::new(Usage::new(Usage::DEFAULT_LIMIT)),
         quotas: deps.quotas,
+        responses: Budget::new("responses", config.response_bytes),
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or_default())),
         groups: Groups::new(&config),
         group_metrics: GroupMetrics::register(&deps.metrics),
@@ -128,6 +129,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         frames: FrameBudget::new(broker.config.request_bytes),
         frame_timeout: broker.config.frame_timeout,
         idle: broker.config.kafka_ms("connections.max.idle.ms"),
+        memory: [broker.responses.clone(), broker.engine.segment_reads().clone()],
     };
     let connections = Arc::new(Connections::default());
     for (name, listener) in listeners {

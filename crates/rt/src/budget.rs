@@ -1,7 +1,7 @@
 //! Byte budgets: the bounds on everything that clients can make the process hold.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,6 +17,23 @@ struct Shared {
     bytes: u32,
     free: Arc<Semaphore>,
     hits: AtomicU64,
+    waiting: AtomicUsize,
+}
+
+/// Counts someone as waiting, for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Bytes taken from a [`Budget`], given back on drop.
@@ -31,7 +48,15 @@ impl Budget {
     pub fn new(name: &'static str, bytes: usize) -> Self {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let free = Arc::new(Semaphore::new(bytes as usize));
-        Self { shared: Arc::new(Shared { name, bytes, free, hits: AtomicU64::new(0) }) }
+        Self {
+            shared: Arc::new(Shared {
+                name,
+                bytes,
+                free,
+                hits: AtomicU64::new(0),
+                waiting: AtomicUsize::new(0),
+            }),
+        }
     }
 
     /// The name, for metrics.
@@ -44,6 +69,12 @@ impl Budget {
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.shared.hits.load(Ordering::Relaxed)
+    }
+
+    /// How many wait for bytes now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
     }
 
     /// Bytes taken now.
@@ -65,6 +96,7 @@ impl Budget {
             return permit;
         }
         self.shared.hits.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting::begin(&self.shared.waiting);
         let permit = Arc::clone(&self.shared.free).acquire_many_owned(self.clamp(bytes)).await.ok();
         BudgetPermit { _permit: permit }
     }
@@ -99,6 +131,13 @@ mod tests {
         let first = budget.take(8).await;
         assert!(budget.try_take(3).is_none());
         assert_eq!((budget.used(), budget.hits()), (8, 1));
+        {
+            let waiting = budget.take(3);
+            tokio::pin!(waiting);
+            assert!(futures::poll!(&mut waiting).is_pending());
+            assert_eq!(budget.waiting(), 1);
+        }
+        assert_eq!(budget.waiting(), 0, "it gave up");
         drop(first);
         assert!(budget.try_take(3).is_some());
         // More than everything waits for everything.

@@ -72,6 +72,11 @@ impl Blocks {
         }
     }
 
+    /// What readers and the block cache hold together.
+    pub(crate) fn held(&self) -> &Budget {
+        &self.held
+    }
+
     /// Memory for `length` bytes of a segment; `None` when there is none and the reader does not wait. It is taken
     /// before a piece is looked for, so that whoever loads a piece waits for nobody but the store, and never in the
     /// midst of a load that others have joined. What the block cache keeps is given up first.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 use waybill_meta::{Batch, MetaError, PartitionRecord, Record, keys};
+use waybill_rt::Budget;
 use waybill_types::{ClusterId, Incarnation, TopicId, TopicPartition};
 use waybill_wal::{WalError, WalPermit};
 
@@ -132,6 +133,12 @@ impl LogEngine {
     #[must_use]
     pub fn partitions(&self) -> Vec<Arc<Partition>> {
         self.shared.all_partitions()
+    }
+
+    /// The memory that pieces of segments take, in the block cache and in the hands of readers.
+    #[must_use]
+    pub fn segment_reads(&self) -> &Budget {
+        self.shared.services.blocks.held()
     }
 
     /// Appends the batches of one request, at most one WAL append for all of them. `backing` is the size of the

@@ -102,7 +102,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         text.push('\n');
     }
     fs::write(&raw, text).with_context(|| raw.display().to_string())?;
-    let page = report::render(options, &before, &results);
+    let mut page = report::render(options, &before, &results);
+    // What was concluded from an earlier run stands in a file of its own, so that a new run does not lose it.
+    let notes = paths::workspace()?.join("docs").join("benchmarks").join("notes.md");
+    if notes.exists() {
+        page.push('\n');
+        page.push_str(&fs::read_to_string(&notes).with_context(|| notes.display().to_string())?);
+    }
     println!("{page}\nraw lines: {}", raw.display());
     if options.profile == "dist" {
         let docs = paths::workspace()?.join("docs");

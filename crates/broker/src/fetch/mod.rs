@@ -17,6 +17,7 @@ use waybill_protocol::wire::{DecodeError, Message, Reader};
 use waybill_protocol_gen::ApiKey;
 use waybill_protocol_gen::messages::fetch_response::FetchableTopicResponse;
 use waybill_protocol_gen::messages::{FetchRequest, FetchResponse};
+use waybill_rt::BudgetPermit;
 use waybill_security::{Direction, QuotaKind};
 use waybill_storage::Waiter;
 
@@ -85,7 +86,36 @@ async fn fetch(broker: Arc<Broker>, call: Call, request: FetchRequest, context: 
             }
         }
     };
-    answer(&broker, &call, context.mode, answers)
+    let (answers, room) = within_memory(&broker, &call, &reading, bounds, answers).await;
+    let mut reply = answer(&broker, &call, context.mode, answers);
+    if let Reply::Send { hold, .. } = &mut reply {
+        hold.room = room;
+    }
+    reply
+}
+
+/// Takes memory for what is about to be sent. Where there is none, what was read is let go of before memory is waited
+/// for, and as much is read again as the first partition had.
+async fn within_memory(
+    broker: &Broker,
+    call: &Call,
+    reading: &Reading<'_>,
+    bounds: Bounds,
+    answers: Vec<PartitionAnswer>,
+) -> (Vec<PartitionAnswer>, Option<BudgetPermit>) {
+    let bytes: usize = answers.iter().map(|answer| answer.bytes).sum();
+    if bytes == 0 {
+        return (answers, None);
+    }
+    if let Some(room) = broker.responses.try_take(bytes) {
+        return (answers, Some(room));
+    }
+    // Of the first partition that has records at least its first batch is given, so its share must hold that.
+    let share = answers.iter().map(|answer| answer.bytes).find(|bytes| *bytes > 0).unwrap_or_default();
+    drop(answers);
+    let room = broker.responses.take(share).await;
+    let bounds = Bounds { max_bytes: bounds.max_bytes.min(share), ..bounds };
+    (reading.pass(broker, call, bounds).await, Some(room))
 }
 
 fn answer(broker: &Broker, call: &Call, mode: Mode, answers: Vec<PartitionAnswer>) -> Reply {

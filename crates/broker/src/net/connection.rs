@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::{mpsc, watch};
 use waybill_rt::{Budget, BudgetPermit, SharedClock, Stream};
 
-use super::outbox::{self, Answered, Ended, Pending};
+use super::outbox::{self, Answered, Ended, Patience, Pending};
 
 /// Requests of one connection that may be under way at once.
 pub const MAX_IN_FLIGHT: usize = 64;
@@ -37,6 +37,8 @@ pub struct Limits {
     pub frame_timeout: Duration,
     /// How long a connection may be idle (`connections.max.idle.ms`).
     pub idle: Duration,
+    /// The memory that responses hold until they are sent, of all connections together.
+    pub memory: [Budget; 2],
 }
 
 /// The largest frame that counts as small, in bytes: Kafka clients send requests of up to 1 MiB by default.
@@ -83,7 +85,8 @@ pub async fn serve(
     let (read, write) = tokio::io::split(stream.io);
     let (sender, receiver) = mpsc::channel(MAX_IN_FLIGHT);
     let (answered, seen) = watch::channel(Answered::default());
-    let writer = outbox::run(write, receiver, answered, Arc::clone(&clock));
+    let patience = Patience { look: limits.frame_timeout, idle: limits.idle, memory: limits.memory.clone() };
+    let writer = outbox::run(write, receiver, answered, Arc::clone(&clock), patience);
     let reader =
         Reader { input: BufReader::with_capacity(16 << 10, read), limits, clock, seen, sender, sent: 0 };
     tokio::pin!(writer);

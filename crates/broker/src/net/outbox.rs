@@ -1,7 +1,6 @@
 //! The writing half of a connection: responses leave in the order of their requests.
 
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -9,7 +8,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use waybill_rt::{Budget, BudgetPermit, SharedClock};
 
 /// Slices handed to one write.
 const MAX_SLICES: usize = 64;
@@ -23,6 +23,8 @@ pub enum Reply {
         segments: Vec<Bytes>,
         /// Zero, or the response's `throttle_time_ms`.
         throttle: Duration,
+        /// What is given back once it is sent.
+        hold: Hold,
     },
     /// Nothing is sent: a Produce with acks=0.
     Silent {
@@ -31,6 +33,32 @@ pub enum Reply {
     },
     /// The connection ends, for this reason.
     Close(String),
+}
+
+/// What a response holds until it is sent, or the connection ends.
+#[derive(Debug, Default)]
+pub struct Hold {
+    /// Memory for its records.
+    pub room: Option<BudgetPermit>,
+    /// Dropped when it is sent: what waits for that on the same connection goes on.
+    pub turn: Option<oneshot::Sender<()>>,
+}
+
+/// How long a client may take to read.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// After so long without progress it is looked at whether others wait for the memory of the response.
+    pub look: Duration,
+    /// After so long without progress the connection ends (`connections.max.idle.ms`).
+    pub idle: Duration,
+    /// The memory that responses hold: that of all with records, and that of pieces of segments.
+    pub memory: [Budget; 2],
+}
+
+impl Patience {
+    fn others_wait(&self) -> bool {
+        self.memory.iter().any(|budget| budget.waiting() > 0)
+    }
 }
 
 /// A response on its way.
@@ -64,7 +92,8 @@ pub async fn run(
     mut out: impl AsyncWrite + Unpin,
     mut pending: mpsc::Receiver<Pending>,
     answered: watch::Sender<Answered>,
-    clock: Arc<dyn waybill_rt::Clock>,
+    clock: SharedClock,
+    patience: Patience,
 ) -> Result<(), Ended> {
     let mut queue = FuturesOrdered::new();
     let mut open = true;
@@ -73,8 +102,8 @@ pub async fn run(
             biased;
             Some(reply) = queue.next() => {
                 let throttle = match reply {
-                    Reply::Send { segments, throttle } => {
-                        write_segments(&mut out, segments).await?;
+                    Reply::Send { segments, throttle, hold } => {
+                        write_segments(&mut out, segments, &hold, &patience, &clock).await?;
                         throttle
                     }
                     Reply::Silent { throttle } => throttle,
@@ -98,13 +127,33 @@ pub async fn run(
 }
 
 /// Writes all of `segments` without joining them.
-async fn write_segments(out: &mut (impl AsyncWrite + Unpin), mut segments: Vec<Bytes>) -> io::Result<()> {
+async fn write_segments(
+    out: &mut (impl AsyncWrite + Unpin),
+    mut segments: Vec<Bytes>,
+    hold: &Hold,
+    patience: &Patience,
+    clock: &SharedClock,
+) -> Result<(), Ended> {
     let mut first = 0;
+    let mut stalled = Duration::ZERO;
     while let Some(rest) = segments.get_mut(first..).filter(|rest| !rest.is_empty()) {
         let slices: Vec<IoSlice<'_>> = rest.iter().take(MAX_SLICES).map(|part| IoSlice::new(part)).collect();
-        let mut wrote = out.write_vectored(&slices).await?;
+        let mut wrote = tokio::select! {
+            biased;
+            wrote = out.write_vectored(&slices) => wrote?,
+            () = clock.sleep(patience.look) => {
+                stalled += patience.look;
+                let wanted = hold.room.is_some() && patience.others_wait();
+                if wanted || stalled >= patience.idle {
+                    let why = if wanted { ", and others wait for the memory" } else { "" };
+                    return Err(Ended::Refused(format!("the client has read nothing for {stalled:?}{why}")));
+                }
+                continue;
+            }
+        };
+        stalled = Duration::ZERO;
         if wrote == 0 && rest.iter().any(|part| !part.is_empty()) {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(Ended::Io(io::ErrorKind::WriteZero.into()));
         }
         for part in rest {
             let step = wrote.min(part.len());
@@ -116,7 +165,8 @@ async fn write_segments(out: &mut (impl AsyncWrite + Unpin), mut segments: Vec<B
             first += 1;
         }
     }
-    out.flush().await
+    out.flush().await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -128,8 +178,43 @@ mod tests {
         Box::pin(async move {
             tokio::time::sleep(after).await;
             let segments = text.as_bytes().chunks(2).map(Bytes::from_static).collect();
-            Reply::Send { segments, throttle: Duration::ZERO }
+            Reply::Send { segments, throttle: Duration::ZERO, hold: Hold::default() }
         })
+    }
+
+    fn patience() -> Patience {
+        Patience {
+            look: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            memory: [Budget::new("responses", 100), Budget::new("segment_reads", 100)],
+        }
+    }
+
+    /// A client that does not read: it may take its time, until someone else wants the memory.
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_is_cut_off_when_others_wait_for_the_memory() {
+        let patience = patience();
+        for others_wait in [false, true] {
+            let (ours, _theirs) = tokio::io::duplex(8);
+            let (sender, receiver) = mpsc::channel(8);
+            let (answered, _seen) = watch::channel(Answered::default());
+            let clock = waybill_rt::VirtualClock::shared(0.into());
+            let writer = tokio::spawn(run(ours, receiver, answered, clock.clone(), patience.clone()));
+            let hold = Hold { room: Some(patience.memory[0].take(100).await), turn: None };
+            let segments = vec![Bytes::from_static(&[7; 100])];
+            let reply = Reply::Send { segments, throttle: Duration::ZERO, hold };
+            sender.send(Box::pin(std::future::ready(reply))).await.unwrap();
+            let started = clock.monotonic();
+            if others_wait {
+                drop(patience.memory[0].take(1).await);
+                assert_eq!(clock.monotonic() - started, Duration::from_secs(30));
+            }
+            let ended = writer.await.unwrap().unwrap_err().to_string();
+            assert_eq!(ended.contains("others wait"), others_wait, "{ended}");
+            let took = if others_wait { 30 } else { 600 };
+            assert_eq!(clock.monotonic() - started, Duration::from_secs(took));
+            assert_eq!(patience.memory[0].used(), 0);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -138,7 +223,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel(8);
         let (answered, seen) = watch::channel(Answered::default());
         let clock = waybill_rt::VirtualClock::shared(0.into());
-        let writer = tokio::spawn(run(ours, receiver, answered, clock));
+        let writer = tokio::spawn(run(ours, receiver, answered, clock, patience()));
         sender.send(send("slow but first;", Duration::from_secs(5))).await.unwrap();
         sender.send(send("fast;", Duration::ZERO)).await.unwrap();
         sender.send(Box::pin(async { Reply::Silent { throttle: Duration::from_secs(1) } })).await.unwrap();

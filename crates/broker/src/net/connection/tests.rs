@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 
 use super::*;
-use crate::net::outbox::Reply;
+use crate::net::outbox::{Hold, Reply};
 
 /// Frames are 8 bytes: kind, delay in seconds, name, padding. Notes what starts and what finishes.
 #[derive(Clone, Default)]
@@ -26,7 +26,7 @@ impl Service for Notes {
             notes.0.lock().push(format!("done {name}"));
             let mut reply = BytesMut::new();
             reply.extend_from_slice(&[frame[2]]);
-            Reply::Send { segments: vec![reply.freeze()], throttle: Duration::ZERO }
+            Reply::Send { segments: vec![reply.freeze()], throttle: Duration::ZERO, hold: Hold::default() }
         })
     }
 }
@@ -43,6 +43,7 @@ fn limits() -> Limits {
         frames: FrameBudget::new(4000),
         frame_timeout: Duration::from_secs(30),
         idle: Duration::from_secs(600),
+        memory: [Budget::new("responses", 4000), Budget::new("segment_reads", 4000)],
     }
 }
 
