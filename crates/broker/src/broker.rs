@@ -14,7 +14,7 @@ use crate::fetch::Replays;
 use crate::fetch::session::Sessions;
 use crate::groups::metrics::GroupMetrics;
 use crate::groups::service::Groups;
-use crate::metrics::NetMetrics;
+use crate::metrics::{BudgetMetrics, NetMetrics};
 
 /// A running broker's parts.
 pub struct Broker {
@@ -46,6 +46,8 @@ pub struct Broker {
     pub features_epoch: i64,
     /// Requests, bytes, errors.
     pub net_metrics: NetMetrics,
+    /// What the byte budgets hold.
+    pub budget_metrics: BudgetMetrics,
     /// Every metric.
     pub metrics: Metrics,
     /// Time.

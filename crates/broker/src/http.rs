@@ -38,5 +38,6 @@ async fn readyz(State(broker): State<Arc<Broker>>) -> impl IntoResponse {
 async fn metrics(State(broker): State<Arc<Broker>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     broker.group_metrics.refresh(&broker).await;
+    broker.budget_metrics.refresh();
     ([(header::CONTENT_TYPE, kind)], broker.metrics.render())
 }

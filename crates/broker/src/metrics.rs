@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use waybill_protocol_gen::ApiKey;
-use waybill_rt::Metrics;
+use waybill_rt::{Budget, Metrics};
 
 /// One API.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,5 +59,46 @@ impl NetMetrics {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
+    }
+}
+
+/// One budget.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BudgetLabel {
+    budget: &'static str,
+}
+
+/// What the byte budgets hold, and how often someone had to wait for one.
+#[derive(Debug, Clone)]
+pub struct BudgetMetrics {
+    budgets: Vec<Budget>,
+    used: Family<BudgetLabel, Gauge>,
+    limit: Family<BudgetLabel, Gauge>,
+    waits: Family<BudgetLabel, Counter>,
+}
+
+impl BudgetMetrics {
+    /// Registers the metrics of `budgets`.
+    #[must_use]
+    pub fn register(metrics: &Metrics, budgets: Vec<Budget>) -> Self {
+        let new =
+            Self { budgets, used: Family::default(), limit: Family::default(), waits: Family::default() };
+        metrics.register("budget_used_bytes", "Bytes of memory taken, by budget", new.used.clone());
+        metrics.register("budget_limit_bytes", "Bytes of memory there are, by budget", new.limit.clone());
+        let help = "How often someone had to wait for memory or went without, by budget";
+        metrics.register("budget_waits", help, new.waits.clone());
+        new
+    }
+
+    /// Brings the figures up to date.
+    pub fn refresh(&self) {
+        let gauge = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
+        for budget in &self.budgets {
+            let label = BudgetLabel { budget: budget.name() };
+            self.used.get_or_create(&label).set(gauge(budget.used()));
+            self.limit.get_or_create(&label).set(gauge(budget.limit()));
+            let waits = self.waits.get_or_create(&label);
+            waits.inc_by(budget.hits().saturating_sub(waits.get()));
+        }
     }
 }

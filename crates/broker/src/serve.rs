@@ -23,7 +23,7 @@ use crate::fetch::session::Sessions;
 use crate::groups::metrics::GroupMetrics;
 use crate::groups::service::Groups;
 use crate::host::EngineHost;
-use crate::metrics::NetMetrics;
+use crate::metrics::{BudgetMetrics, NetMetrics};
 use crate::net::connection::{FrameBudget, Limits, serve};
 use crate::net::listener::{ConnectionLimits, Connections, Place, accept};
 use crate::net::outbox::Ended;
@@ -101,6 +101,10 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         image,
     )
     .await?;
+    let frames = FrameBudget::new(config.request_bytes);
+    let responses = Budget::new("responses", config.response_bytes);
+    let mut budgets = frames.parts().to_vec();
+    budgets.extend([responses.clone(), deps.engine.segment_reads().clone()]);
     let slots = config.kafka_number("max.incremental.fetch.session.cache.slots");
     let broker = Arc::new(Broker {
         endpoints,
@@ -109,13 +113,14 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         gate: deps.gate,
         usage: Arc::new(Usage::new(Usage::DEFAULT_LIMIT)),
         quotas: deps.quotas,
-        responses: Budget::new("responses", config.response_bytes),
+        responses,
         fetch_sessions: Mutex::new(Sessions::new(usize::try_from(slots).unwrap_or_default())),
         groups: Groups::new(&config),
         group_metrics: GroupMetrics::register(&deps.metrics),
         replays: Replays::default(),
         features_epoch: 1,
         net_metrics: NetMetrics::register(&deps.metrics),
+        budget_metrics: BudgetMetrics::register(&deps.metrics, budgets),
         metrics: deps.metrics,
         clock: deps.clock,
         entropy: deps.entropy,
@@ -126,7 +131,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
     let limits = Limits {
         max_frame: usize::try_from(broker.config.kafka_number("socket.request.max.bytes"))
             .unwrap_or_default(),
-        frames: FrameBudget::new(broker.config.request_bytes),
+        frames,
         frame_timeout: broker.config.frame_timeout,
         idle: broker.config.kafka_ms("connections.max.idle.ms"),
         memory: [broker.responses.clone(), broker.engine.segment_reads().clone()],

@@ -155,8 +155,15 @@ impl Direct {
         refused
     }
 
-    /// Writes and syncs a new file.
-    pub(crate) fn write(&self, disk: &dyn Disk, path: &Path, parts: &[Bytes]) -> io::Result<()> {
+    /// Writes and syncs a new file; gently, a piece at a time: a device that acknowledges from a cache would else have all
+    /// of it to write out before the next sync of the write-ahead log.
+    pub(crate) fn write(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        parts: &[Bytes],
+        gently: bool,
+    ) -> io::Result<()> {
         disk.open(path, OpenMode::CreateNew)?;
         let file = disk.open(path, OpenMode::Direct)?;
         let mut buffer = self.pool.take(PIECE, self.block);
@@ -173,6 +180,9 @@ impl Direct {
                 rest = after;
                 if filled == PIECE {
                     file.write_all_at(&[io::IoSlice::new(piece)], at)?;
+                    if gently {
+                        file.sync_data()?;
+                    }
                     at += PIECE as u64;
                     filled = 0;
                 }

@@ -200,7 +200,7 @@ impl Shared {
     /// its queue before the syncs of the write-ahead log.
     fn write(&self, path: &Path, parts: &[Bytes], gently: bool) -> io::Result<()> {
         if self.direct.is_on() {
-            match self.direct.write(&*self.disk, path, parts) {
+            match self.direct.write(&*self.disk, path, parts, gently) {
                 Err(error) if self.direct.is_refusal(&error) => self.disk.remove_file(path)?,
                 other => return other,
             }

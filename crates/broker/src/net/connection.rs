@@ -60,6 +60,12 @@ impl FrameBudget {
         Self { small: Budget::new("requests_small", small), large: Budget::new("requests", bytes - small) }
     }
 
+    /// Its parts.
+    #[must_use]
+    pub fn parts(&self) -> [Budget; 2] {
+        [self.small.clone(), self.large.clone()]
+    }
+
     /// Bytes taken now.
     #[must_use]
     pub fn used(&self) -> usize {
