@@ -7,7 +7,7 @@
 //! Pure, without I/O: [`producers`], [`epochs`], [`transactions`], [`plan`], [`retention`], [`segment`] (layout),
 //! [`tail`], [`index`], [`committed`].
 //!
-//! Thin: [`engine`] (open, close, partitions), [`recover`] (start), [`ledger`] (who may commit), [`blocks`] (pieces of
+//! Thin: [`engine`] (open, close, partitions), [`recover`] (start), [`ledger`] (who may commit), [`blocks`] and [`cache`] (pieces of
 //! segments in memory), [`log_cache`] (order of the WAL and what leaves memory), [`driver`] (kinds of WAL).
 //!
 //! Invariants: nothing is acked, shown or answered before it is durable. The metadata store is not on the way of an
@@ -17,6 +17,7 @@ mod ack;
 mod append;
 mod append_time;
 mod blocks;
+mod cache;
 mod change;
 mod committed;
 mod driver;
