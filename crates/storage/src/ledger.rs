@@ -108,10 +108,10 @@ impl Services {
     }
 
     /// Notes that the WAL's writer has ended, with everything up to `end` in segments: the next start needs not look
-    /// through the WAL.
+    /// through the WAL. The trim lies behind `end` where the rest of the last file was left unused.
     pub(crate) async fn commit_closed(&self, end: WalPosition) -> Result<(), MetaError> {
         let ledger = self.ledger.lock().await;
-        let record = WalTrimRecord { position: ledger.trim.0, closed_at: Some(end.0) };
+        let record = WalTrimRecord { position: ledger.trim.0, closed_at: Some(end.max(ledger.trim).0) };
         let mut batch = Batch::default();
         batch.put(keys::wal_trim(self.options.node), record.encode());
         self.commit(batch).await

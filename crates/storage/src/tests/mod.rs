@@ -1,5 +1,6 @@
 //! The engine on stores in memory.
 
+mod closing;
 mod delete;
 mod durability;
 mod reading;
