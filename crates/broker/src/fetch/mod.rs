@@ -72,7 +72,9 @@ async fn fetch(broker: Arc<Broker>, call: Call, request: FetchRequest, context: 
         let left = deadline.saturating_sub(broker.clock.monotonic());
         let bytes: usize = answers.iter().map(|answer| answer.bytes).sum();
         let failed = answers.iter().any(|answer| answer.failed);
-        if bytes >= bounds.min_bytes.min(limit) || failed || left.is_zero() || answers.is_empty() {
+        // What had no room is left for the next time: waiting would not make this response larger.
+        let full = bytes > 0 && answers.iter().any(|answer| answer.left_out(bounds));
+        if bytes >= bounds.min_bytes || full || failed || left.is_zero() || answers.is_empty() {
             break answers;
         }
         // What has had news since this pass is read again at once; the rest tells us.

@@ -46,7 +46,7 @@ pub(crate) struct PartitionAnswer {
 
 impl PartitionAnswer {
     /// Whether there are records for which there was no room.
-    fn left_out(&self, bounds: Bounds) -> bool {
+    pub(super) fn left_out(&self, bounds: Bounds) -> bool {
         let end = if bounds.committed_only { self.data.last_stable_offset } else { self.data.high_watermark };
         self.bytes == 0 && !self.failed && self.from < end
     }

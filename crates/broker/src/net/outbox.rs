@@ -47,7 +47,8 @@ pub struct Hold {
 /// How long a client may take to read.
 #[derive(Debug, Clone)]
 pub struct Patience {
-    /// After so long without progress it is looked at whether others wait for the memory of the response.
+    /// After so long without progress it is looked at whether others wait for memory. Not only that of the response at
+    /// hand: those behind it on the connection may hold some, and do not go on while it is being written.
     pub look: Duration,
     /// After so long without progress the connection ends (`connections.max.idle.ms`).
     pub idle: Duration,
@@ -103,7 +104,8 @@ pub async fn run(
             Some(reply) = queue.next() => {
                 let throttle = match reply {
                     Reply::Send { segments, throttle, hold } => {
-                        write_segments(&mut out, segments, &hold, &patience, &clock).await?;
+                        write_segments(&mut out, segments, &patience, &clock).await?;
+                        drop(hold);
                         throttle
                     }
                     Reply::Silent { throttle } => throttle,
@@ -130,7 +132,6 @@ pub async fn run(
 async fn write_segments(
     out: &mut (impl AsyncWrite + Unpin),
     mut segments: Vec<Bytes>,
-    hold: &Hold,
     patience: &Patience,
     clock: &SharedClock,
 ) -> Result<(), Ended> {
@@ -143,9 +144,9 @@ async fn write_segments(
             wrote = out.write_vectored(&slices) => wrote?,
             () = clock.sleep(patience.look) => {
                 stalled += patience.look;
-                let wanted = hold.room.is_some() && patience.others_wait();
+                let wanted = patience.others_wait();
                 if wanted || stalled >= patience.idle {
-                    let why = if wanted { ", and others wait for the memory" } else { "" };
+                    let why = if wanted { ", and others wait for memory" } else { "" };
                     return Err(Ended::Refused(format!("the client has read nothing for {stalled:?}{why}")));
                 }
                 continue;
