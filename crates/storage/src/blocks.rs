@@ -79,10 +79,13 @@ impl Blocks {
             return Some(room);
         }
         self.chunks.give_up(length);
-        match patience {
-            Patience::Wait => Some(self.held.take(length).await),
-            Patience::None => self.held.try_take(length),
+        let room = self.held.try_take(length);
+        if room.is_some() || patience == Patience::None {
+            return room;
         }
+        // What was given up is in the hands of readers still; the rest of the cache may not be.
+        self.chunks.give_up(usize::MAX);
+        Some(self.held.take(length).await)
     }
 
     /// The block index of a slice. It never waits for memory.

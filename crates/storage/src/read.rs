@@ -195,7 +195,8 @@ impl Partition {
         self.services.metrics.segment_reads.inc();
         self.load_index().await?;
         let (mut batches, mut bytes, mut from) = (Vec::new(), 0usize, request.from);
-        for piece in 0.. {
+        let mut pieces = 0;
+        loop {
             let slice = self.index.lock().as_ref().and_then(|index| index.find(from).cloned());
             let Some(slice) = slice.filter(|slice| slice.base_offset < upper) else {
                 return Ok((!batches.is_empty()).then_some(batches));
@@ -221,12 +222,12 @@ impl Partition {
             }
             // A piece of some size is enough, or a few small ones: the reader comes again, and others wait. Who reads many
             // partitions then finds the neighbours of these in the same places.
-            if full || bytes >= request.max_bytes / 2 || piece + 1 >= PIECES && bytes > 0 {
+            pieces += 1;
+            if full || bytes >= request.max_bytes / 2 || pieces >= PIECES && bytes > 0 {
                 return Ok(Some(batches));
             }
             from = cut.next;
         }
-        Ok(Some(batches))
     }
 
     /// Starts to read what follows a chunk, so that the device works while the reader is being sent this one: the next

@@ -62,12 +62,20 @@ struct PoolState {
     bytes: usize,
 }
 
-/// Bytes in a buffer that goes back to the pool with the last of them.
+/// A buffer, and how many of its bytes count. It goes back to the pool with the last who holds it.
 struct Pooled {
     buffer: Option<AlignedBuf>,
     length: usize,
     /// `None` where the buffer is too large to be kept.
     pool: Option<Arc<Pool>>,
+}
+
+impl Pooled {
+    /// The first `length` bytes, whatever they held before; these count from now on.
+    fn bytes(&mut self, length: usize) -> &mut [u8] {
+        self.length = length;
+        self.buffer.as_mut().map(|buffer| buffer.bytes(length)).unwrap_or_default()
+    }
 }
 
 impl AsRef<[u8]> for Pooled {
@@ -85,8 +93,17 @@ impl Drop for Pooled {
 }
 
 impl Pool {
-    /// A buffer with room for `length` bytes.
-    fn take(&self, length: usize, align: usize) -> AlignedBuf {
+    /// A buffer with room for `length` bytes, of which all count.
+    fn take(self: &Arc<Self>, length: usize, align: usize) -> Pooled {
+        let pool = (length <= POOLED_MAX).then(|| Arc::clone(self));
+        let buffer = match &pool {
+            Some(pool) => pool.find(length, align),
+            None => AlignedBuf::new(align),
+        };
+        Pooled { buffer: Some(buffer), length, pool }
+    }
+
+    fn find(&self, length: usize, align: usize) -> AlignedBuf {
         let mut state = self.state.lock();
         let fits = |buffer: &AlignedBuf| (length..=length.saturating_mul(4)).contains(&buffer.room());
         if let Some(at) = state.idle.iter().rposition(fits) {
@@ -115,12 +132,12 @@ impl Pool {
 
     /// A copy of `bytes` that does not hold what they are part of.
     fn copy(self: &Arc<Self>, bytes: &[u8], align: usize) -> Bytes {
-        if !(POOLED_COPY..=POOLED_MAX).contains(&bytes.len()) {
+        if bytes.len() < POOLED_COPY {
             return Bytes::copy_from_slice(bytes);
         }
-        let mut buffer = self.take(bytes.len(), align);
-        buffer.bytes(bytes.len()).copy_from_slice(bytes);
-        Bytes::from_owner(Pooled { buffer: Some(buffer), length: bytes.len(), pool: Some(Arc::clone(self)) })
+        let mut copy = self.take(bytes.len(), align);
+        copy.bytes(bytes.len()).copy_from_slice(bytes);
+        Bytes::from_owner(copy)
     }
 }
 
@@ -194,7 +211,6 @@ impl Direct {
             file.write_all_at(&[io::IoSlice::new(piece)], at)?;
             file.set_len(at + filled as u64)?;
         }
-        self.pool.give_back(buffer);
         file.sync_data()
     }
 
@@ -247,9 +263,7 @@ impl Direct {
         let size = |bytes: u64| usize::try_from(bytes).map_err(io::Error::other);
         let (skip, needed) = (size(range.start - start)?, size(range.end - start)?);
         let room = needed.next_multiple_of(self.block);
-        let pool = (room <= POOLED_MAX).then(|| Arc::clone(&self.pool));
-        let mut buffer =
-            pool.as_ref().map_or_else(|| AlignedBuf::new(self.block), |pool| pool.take(room, self.block));
+        let mut buffer = self.pool.take(room, self.block);
         let into = buffer.bytes(room);
         let mut got = 0;
         while got < needed {
@@ -259,8 +273,8 @@ impl Direct {
                 read => got += read,
             }
         }
-        let held = Pooled { buffer: Some(buffer), length: needed, pool };
-        Ok(Bytes::from_owner(held).slice(skip..))
+        buffer.length = needed;
+        Ok(Bytes::from_owner(buffer).slice(skip..))
     }
 
     /// Forgets an object.

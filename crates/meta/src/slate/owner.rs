@@ -54,15 +54,16 @@ impl Owner {
             let listening = self.shared.ended.lock().is_none();
             let taken = tokio::select! {
                 biased;
+                // Before the queue, which a busy owner never finds empty.
+                moved = moved(&mut self.moving) => {
+                    self.moving = None;
+                    if let Err(error) = moved { self.shared.end(failed(error)); }
+                    continue;
+                }
                 taken = queue.recv_many(&mut group, GROUP) => taken,
                 changed = status.changed(), if listening => {
                     let reason = status.borrow_and_update().close_reason;
                     self.notice(changed.map_or(Some(CloseReason::Panic), |()| reason));
-                    continue;
-                }
-                moved = moved(&mut self.moving) => {
-                    self.moving = None;
-                    if let Err(error) = moved { self.shared.end(failed(error)); }
                     continue;
                 }
                 () = stopping.cancelled() => 0,
