@@ -1,5 +1,7 @@
-//! Harness shared by the end-to-end tests: the real program as a child process.
+//! Harness shared by the end-to-end tests: the real program as a child process, or a node within this one.
 
+mod node;
 mod server;
 
+pub use node::{node_options, start_node};
 pub use server::{Server, free_port, program};

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -17,39 +17,21 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use waybill_broker::{BrokerConfig, ListenerSpec, LocalNode, LocalOptions, Machine};
+use waybill_broker::{LocalNode, LocalOptions, Machine};
 use waybill_protocol::wire::{Message as _, Writer};
 use waybill_protocol_gen::ApiKey;
 use waybill_protocol_gen::header::encode_request_header;
 use waybill_protocol_gen::messages::FetchRequest;
 use waybill_protocol_gen::messages::fetch_request::{FetchPartition, FetchTopic};
-use waybill_rt::{Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, Supervisor};
-use waybill_types::BrokerId;
+use waybill_tests::{node_options, start_node};
 
 const TOPIC: &str = "history";
 const PARTITIONS: usize = 64;
 const RECORDS: usize = 4_000;
 const SIZE: usize = 16 << 10;
 
-fn machine() -> Machine {
-    Machine {
-        disk: RealDisk::shared(),
-        net: RealNet::shared(),
-        clock: RealClock::shared(),
-        entropy: RealEntropy::shared(),
-        tasks: Supervisor::default(),
-        metrics: Metrics::default(),
-        running: Running::Blocking,
-        pid: std::process::id(),
-    }
-}
-
 fn options(root: &std::path::Path) -> LocalOptions {
-    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = ListenerSpec { name: "PLAINTEXT".into(), addr };
-    let settings = BTreeMap::from([("num.partitions".to_owned(), PARTITIONS.to_string())]);
-    let broker = BrokerConfig::new(BrokerId(1), vec![listener], Vec::new(), settings, String::new()).unwrap();
-    let mut options = LocalOptions::new(broker, root.to_owned());
+    let mut options = node_options(root, PARTITIONS).unwrap();
     // Much less than a client asks for at once.
     options.engine.block_cache_bytes = 2 << 20;
     options.engine.catch_up_bytes = 2 << 20;
@@ -101,16 +83,9 @@ fn consume(bootstrap: &str) -> BTreeMap<i32, Vec<i64>> {
     seen
 }
 
-async fn start(options: LocalOptions) -> (LocalNode, String) {
-    let node = LocalNode::start(options, machine()).await.unwrap();
-    let endpoint = &node.broker.endpoints[0];
-    let bootstrap = format!("{}:{}", endpoint.host, endpoint.port);
-    (node, bootstrap)
-}
-
 /// A node whose topic holds [`RECORDS`], all of them in segments.
 async fn filled(options: LocalOptions) -> (LocalNode, String) {
-    let (node, bootstrap) = start(options.clone()).await;
+    let (node, bootstrap) = start_node(options.clone(), Machine::real()).await.unwrap();
     let producer: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", &bootstrap).set("linger.ms", "20").create().unwrap();
     let payload = vec![b'x'; SIZE];
@@ -124,7 +99,7 @@ async fn filled(options: LocalOptions) -> (LocalNode, String) {
     }
     drop(producer);
     node.stop().await.unwrap();
-    start(options).await
+    start_node(options, Machine::real()).await.unwrap()
 }
 
 async fn reads_everything(bootstrap: String) {

@@ -9,8 +9,6 @@
     reason = "tests with real clients, in real time"
 )]
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,42 +16,25 @@ use std::time::{Duration, Instant};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use waybill_broker::{BrokerConfig, ListenerSpec, LocalNode, LocalOptions, Machine};
+use waybill_broker::{LocalNode, Machine};
 use waybill_client::admin::{NewTopic, TopicPartition};
 use waybill_client::data::Acks;
 use waybill_client::{Client, Env, parse_bootstrap};
 use waybill_protocol::batch::{BatchBuilder, NewRecord};
 use waybill_protocol::compression::Compression;
-use waybill_rt::{Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, SharedDisk, Supervisor};
+use waybill_rt::{RealClock, RealDisk, RealEntropy, RealNet, SharedDisk};
 use waybill_storage::WalDriver;
 use waybill_testkit::disk::SlowDisk;
 use waybill_testkit::wal::{PipelinedDriver, PipelinedWalOptions};
-use waybill_types::BrokerId;
+use waybill_tests::{node_options, start_node};
 
 const TOPIC: &str = "pipelined";
 const PARTITIONS: i32 = 10;
 
 async fn node(root: &Path, disk: SharedDisk, wal: Option<Arc<dyn WalDriver>>) -> (LocalNode, String) {
-    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = ListenerSpec { name: "PLAINTEXT".into(), addr };
-    let settings = BTreeMap::from([("num.partitions".to_owned(), PARTITIONS.to_string())]);
-    let broker = BrokerConfig::new(BrokerId(1), vec![listener], Vec::new(), settings, String::new()).unwrap();
-    let mut options = LocalOptions::new(broker, root.to_owned());
+    let mut options = node_options(root, PARTITIONS as usize).unwrap();
     options.other_wal = wal;
-    let machine = Machine {
-        disk,
-        net: RealNet::shared(),
-        clock: RealClock::shared(),
-        entropy: RealEntropy::shared(),
-        tasks: Supervisor::default(),
-        metrics: Metrics::default(),
-        running: Running::Blocking,
-        pid: std::process::id(),
-    };
-    let node = LocalNode::start(options, machine).await.unwrap();
-    let endpoint = &node.broker.endpoints[0];
-    let bootstrap = format!("{}:{}", endpoint.host, endpoint.port);
-    (node, bootstrap)
+    start_node(options, Machine { disk, ..Machine::real() }).await.unwrap()
 }
 
 fn producer(bootstrap: &str, in_flight: u32) -> FutureProducer {

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use waybill_meta::{MetaError, RedbMeta, SharedMeta};
-use waybill_rt::{Disk, Metrics, Running, SharedClock, SharedDisk, SharedEntropy, SharedNet, Supervisor};
+use waybill_rt::{
+    Disk, Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, SharedClock, SharedDisk,
+    SharedEntropy, SharedNet, Supervisor,
+};
 use waybill_security::{
     AllowAll, Gate, SharedAudit, SharedAuthorizer, SharedQuotas, TracingAudit, Unlimited,
 };
@@ -39,6 +42,23 @@ pub struct Machine {
     pub running: Running,
     /// This process, named in lock files.
     pub pid: u32,
+}
+
+impl Machine {
+    /// The operating system's, for a process that runs one node.
+    #[must_use]
+    pub fn real() -> Self {
+        Self {
+            disk: RealDisk::shared(),
+            net: RealNet::shared(),
+            clock: RealClock::shared(),
+            entropy: RealEntropy::shared(),
+            tasks: Supervisor::default(),
+            metrics: Metrics::default(),
+            running: Running::Blocking,
+            pid: std::process::id(),
+        }
+    }
 }
 
 /// How a node is set up.

@@ -23,7 +23,6 @@ use waybill_protocol::wire::{Message, Reader, Writer};
 use waybill_protocol_gen::header::encode_request_header;
 use waybill_protocol_gen::messages::ResponseHeader;
 use waybill_protocol_gen::{ApiKey, Request};
-use waybill_rt::{Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, Supervisor};
 use waybill_security::{DenyAll, MemoryAudit, Outcome, RequestContext};
 use waybill_types::{BrokerId, Offset, PartitionId, TopicPartition};
 
@@ -86,16 +85,7 @@ impl World {
         let mut options = LocalOptions::new(config.unwrap(), folder.path().join("storage"));
         options.authorizer = Arc::new(DenyAll);
         options.audit = audit.clone();
-        let machine = Machine {
-            disk: Arc::new(RealDisk),
-            net: Arc::new(RealNet),
-            clock: RealClock::shared(),
-            entropy: RealEntropy::shared(),
-            tasks: Supervisor::default(),
-            metrics: Metrics::default(),
-            running: Running::Blocking,
-            pid: std::process::id(),
-        };
+        let machine = Machine::real();
         let node = LocalNode::start(options, machine).await.unwrap();
         let new = NewTopic {
             name: requests::TOPIC.to_owned(),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use waybill_broker::{Broker, BrokerConfig, LocalNode, LocalOptions, Machine};
-use waybill_rt::{Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, Supervisor};
 
 /// What a node is started with.
 pub(crate) struct NodeOptions {
@@ -41,16 +40,7 @@ impl Node {
             .await
             .with_context(|| format!("can not listen on {}; choose another with --http", options.http))?;
         let http = listener.local_addr()?;
-        let machine = Machine {
-            disk: RealDisk::shared(),
-            net: RealNet::shared(),
-            clock: RealClock::shared(),
-            entropy: RealEntropy::shared(),
-            tasks: Supervisor::default(),
-            metrics: Metrics::default(),
-            running: Running::Blocking,
-            pid: std::process::id(),
-        };
+        let machine = Machine::real();
         let tasks = machine.tasks.clone();
         let local = LocalOptions {
             page_cache: options.page_cache,
