@@ -10,12 +10,12 @@ use waybill_meta::{Batch, MetaError, MetaStore, RedbMeta};
 use waybill_rt::{Disk, Running};
 use waybill_testkit::disk::{Fault, OpKind, SimDisk, SimDiskOptions};
 
-const PATH: &str = "/root/meta/meta.redb";
+const PATH: &str = "/node/meta/meta.redb";
 
 fn disk(seed: u64) -> SimDisk {
     let disk = SimDisk::new(seed, SimDiskOptions::default());
     // The storage root is there: its lock was taken in it.
-    disk.create_dir_all(Path::new("/root")).unwrap();
+    disk.create_dir_all(Path::new("/node")).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     disk
 }
