@@ -8,7 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -40,8 +40,9 @@ fn options(root: &std::path::Path) -> LocalOptions {
     options
 }
 
-/// A Fetch request for every partition from its start, by name (v11), as many bytes as there are.
-fn fetch_all() -> Vec<u8> {
+/// A Fetch request for every partition from its start, by name (v11), as many bytes as there are, and at least
+/// `min_bytes` or what there is after a minute.
+fn fetch_all(min_bytes: i32) -> Vec<u8> {
     let partitions = (0..PARTITIONS as i32).map(|partition| FetchPartition {
         partition,
         partition_max_bytes: i32::MAX,
@@ -51,6 +52,8 @@ fn fetch_all() -> Vec<u8> {
     let request = FetchRequest {
         replica_id: -1,
         max_bytes: i32::MAX,
+        min_bytes,
+        max_wait_ms: 60_000,
         session_epoch: -1,
         topics: vec![topic],
         ..FetchRequest::default()
@@ -132,7 +135,7 @@ async fn clients_that_do_not_read_take_bounded_memory_from_the_others() {
     for _ in 0..20 {
         let mut stream = TcpStream::connect(&bootstrap).unwrap();
         for _ in 0..4 {
-            stream.write_all(&fetch_all()).unwrap();
+            stream.write_all(&fetch_all(1)).unwrap();
         }
         stalled.push(stream);
     }
@@ -144,5 +147,22 @@ async fn clients_that_do_not_read_take_bounded_memory_from_the_others() {
     }
     reads_everything(bootstrap).await;
     drop(stalled);
+    node.stop().await.unwrap();
+}
+
+/// A client wants more in one response than a response holds: it gets what fits at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_that_can_not_grow_is_not_held_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, bootstrap) = filled(options(folder.path())).await;
+    let length = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(bootstrap).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(&fetch_all(i32::MAX)).unwrap();
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).expect("an answer long before the minute is over");
+        i32::from_be_bytes(length)
+    });
+    assert!(length.await.unwrap() as usize > SIZE);
     node.stop().await.unwrap();
 }
