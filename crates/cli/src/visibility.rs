@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use waybill_rt::{Metrics, RealClock};
+use waybill_visibility::ingest::NamedSource;
 use waybill_visibility::mapping::Mapping;
 use waybill_visibility::{VisibilityConfig, serve};
 
@@ -23,8 +24,14 @@ pub(crate) struct VisibilityArgs {
     #[arg(long, env = "WAYBILL_BOOTSTRAP", value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     bootstrap: String,
 
-    /// A topic and the mapping that reads it. Repeatable; without it, topics are found by their records' header.
-    #[arg(long = "topic", env = "WAYBILL_TOPIC", value_name = "NAME=MAPPING", value_delimiter = ',')]
+    /// A topic and the mapping that reads it. Repeatable; without it, topics are found by their records' header. With
+    /// `:ordered` behind the mapping, records behind a quarantined one of the same key are held.
+    #[arg(
+        long = "topic",
+        env = "WAYBILL_TOPIC",
+        value_name = "NAME=MAPPING[:ordered]",
+        value_delimiter = ','
+    )]
     topics: Vec<String>,
 
     /// Where the view is kept: an SQLite file.
@@ -56,8 +63,12 @@ impl VisibilityArgs {
             let (name, mapping) = topic
                 .split_once('=')
                 .with_context(|| format!("--topic {topic}: expected NAME=MAPPING, as in scans=epcis@1"))?;
+            let (mapping, ordered) = match mapping.strip_suffix(":ordered") {
+                Some(mapping) => (mapping, true),
+                None => (mapping, false),
+            };
             let mapping: Mapping = mapping.parse().map_err(|error| anyhow!("--topic {topic}: {error}"))?;
-            config.topics.push((name.to_owned(), mapping));
+            config.topics.push(NamedSource { topic: name.to_owned(), mapping, ordered });
         }
         for property in &self.properties {
             let pair = property.split_once('=');

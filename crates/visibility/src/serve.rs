@@ -12,8 +12,7 @@ use waybill_security::{AllowAll, Gate, TracingAudit};
 
 use crate::api::{App, router};
 use crate::ingest::kafka::{KafkaConfig, KafkaSource};
-use crate::ingest::{Ingest, IngestError, Progress, RecordSource, SourceError, Sources};
-use crate::mapping::Mapping;
+use crate::ingest::{Ingest, IngestError, NamedSource, Progress, RecordSource, SourceError, Sources};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{StateHashes, Store, StoreError};
 
@@ -29,7 +28,7 @@ pub struct VisibilityConfig {
     /// Brokers to start from: `HOST:PORT`, comma-separated.
     pub bootstrap: String,
     /// Topics to read and what maps each; empty means: find them by the header of their first record.
-    pub topics: Vec<(String, Mapping)>,
+    pub topics: Vec<NamedSource>,
     /// The SQLite file.
     pub store: PathBuf,
     /// Where to serve HTTP; port 0 takes a free one.

@@ -267,6 +267,31 @@ async fn a_refused_record_goes_whole_into_the_quarantine_topic() {
 }
 
 #[tokio::test]
+async fn a_correction_names_no_page_that_is_not_there() {
+    let log = MemoryLog::new();
+    log.create(TopicId([3; 16]), "orders", 1);
+    for (second, body) in [
+        (1, json!({"event_id": "e1", "event": "promise_changed", "order": "PO-1", "promised": "2026-02-01"})),
+        (2, json!({"event_id": "e2", "event": "promise_changed", "order": "PO-1", "promised": "2026-02-02"})),
+        (3, json!({"event_id": "e3", "event": "withdrawn", "withdraws": "e2", "reason": "typed wrong"})),
+    ] {
+        let at = format!("2026-01-01T00:00:0{second}Z");
+        let mut value = json!({"event_time": at, "source": "erp"});
+        value.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        log.append("orders", &event("PO-1", &at, &value)).unwrap();
+    }
+    let service = Service::start(&log).await;
+    let (status, _, html) = service.get_with("/orders/PO-1", None).await;
+    assert!(status == 200 && html.contains("typed wrong"), "{html}");
+    for link in html.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        if link.starts_with("/orders/") {
+            assert_eq!(service.get_with(&link.replace("&amp;", "&"), None).await.0, 200, "{link}");
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn pages_show_what_the_api_says() {
     let service = Service::start(&one_row()).await;
     let (status, tag, html) = service.get_with("/orders/SCMS-4", None).await;

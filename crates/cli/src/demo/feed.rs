@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use waybill_rt::{Clock, RealClock};
 use waybill_types::TimestampMs;
+use waybill_visibility::ingest::NamedSource;
 use waybill_visibility::load::{Format, files, frame};
 use waybill_visibility::mapping::Mapping;
 
@@ -40,9 +41,14 @@ impl Plan {
     }
 
     /// Topics whose mapping is known before their first record; empty: they are found by their records' header.
-    pub(super) fn sources(&self) -> Vec<(String, Mapping)> {
+    pub(super) fn sources(&self) -> Vec<NamedSource> {
+        let named = |topic: &&str| NamedSource {
+            topic: (*topic).to_owned(),
+            mapping: Mapping::Events,
+            ordered: false,
+        };
         match self {
-            Self::Generated(_) => TOPICS.iter().map(|topic| ((*topic).to_owned(), Mapping::Events)).collect(),
+            Self::Generated(_) => TOPICS.iter().map(named).collect(),
             Self::Files(_) => Vec::new(),
         }
     }

@@ -50,9 +50,9 @@ pub struct SourceBody {
     pub topic: String,
     /// Record time up to which it has told everything it had.
     pub last_record_time: Option<String>,
-    /// Its beginning was gone when it was first read: provable only since what was kept.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub no_beginning: bool,
+    /// Earlier history was gone, or could be, when it was first read: what it told can be proven from this record time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provable_since: Option<String>,
     /// Why it is not read any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,

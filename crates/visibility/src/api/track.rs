@@ -22,11 +22,11 @@ use crate::model::time::{Day, When, instant_text};
 use crate::model::{Body, Evidence, Kind, Relation, Subject, Telling};
 use crate::query::history::{Line, place_words};
 use crate::query::{Settled, track as ask};
-use crate::store::{Read, StoreError};
+use crate::store::{Read, SourceRow, StoreError};
 
 /// What names topics and sources in one answer.
 pub(crate) struct Names {
-    topics: BTreeMap<TopicId, String>,
+    topics: BTreeMap<TopicId, SourceRow>,
     health: Vec<SourceHealth>,
     freshness: Freshness,
 }
@@ -37,12 +37,16 @@ impl Names {
         now: std::time::Duration,
         read: &dyn Read,
     ) -> Result<Self, StoreError> {
-        let topics = read.sources()?.into_iter().map(|source| (source.topic, source.name)).collect();
+        let topics = read.sources()?.into_iter().map(|source| (source.topic, source)).collect();
         Ok(Self { topics, health: app_progress.sources(), freshness: app_progress.freshness(now) })
     }
 
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &SourceRow> {
+        self.topics.values()
+    }
+
     pub(crate) fn topic(&self, id: TopicId) -> String {
-        self.topics.get(&id).cloned().unwrap_or_else(|| id.to_string())
+        self.topics.get(&id).map_or_else(|| id.to_string(), |source| source.name.clone())
     }
 
     pub(crate) const fn freshness(&self) -> Freshness {
@@ -92,7 +96,11 @@ impl Names {
                 .map(|topic| SourceBody {
                     topic: self.topic(topic),
                     last_record_time: settled.frontier.watermark(topic).map(instant_text),
-                    no_beginning: live(topic).is_some_and(|health| health.no_beginning),
+                    provable_since: self
+                        .topics
+                        .get(&topic)
+                        .and_then(|source| source.provable_since)
+                        .map(instant_text),
                     stopped: live(topic).and_then(|health| health.stopped.clone()),
                 })
                 .collect(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -70,7 +70,7 @@ impl KafkaConfig {
 pub struct KafkaSource {
     config: KafkaConfig,
     consumer: BaseConsumer,
-    names: BTreeMap<String, TopicId>,
+    assigned: BTreeMap<String, TopicId>,
     producer: Option<FutureProducer>,
     quarantines: BTreeSet<String>,
 }
@@ -95,38 +95,55 @@ impl KafkaSource {
         Ok(Self {
             config: config.clone(),
             consumer,
-            names: BTreeMap::new(),
+            assigned: BTreeMap::new(),
             producer: None,
             quarantines: BTreeSet::new(),
         })
     }
 
-    fn record(&self, message: &BorrowedMessage<'_>) -> Option<Record> {
-        let topic = *self.names.get(message.topic())?;
-        let headers = message.headers().map(|headers| {
-            headers
-                .iter()
-                .map(|header| (header.key.to_owned(), header.value.map(Bytes::copy_from_slice)))
-                .collect()
-        });
-        let (timestamp, append_time) = match message.timestamp() {
-            Timestamp::CreateTime(ms) => (ms, false),
-            Timestamp::LogAppendTime(ms) => (ms, true),
-            Timestamp::NotAvailable => (-1, false),
-        };
-        Some(Record {
-            topic,
-            topic_name: Arc::from(message.topic()),
-            partition: PartitionId(message.partition()),
-            offset: Offset(message.offset()),
-            timestamp: TimestampMs(timestamp),
-            append_time,
-            key: message.key().map(Bytes::copy_from_slice),
-            value: message.payload().map(Bytes::copy_from_slice),
-            headers: headers.unwrap_or_default(),
-        })
+    /// Records are fetched by name. Names are asked for their ids after the fetch: as ids never come back, what was
+    /// fetched before belongs to the topic that still has its id now.
+    fn check_ids(&self, records: &[Record]) -> Result<(), SourceError> {
+        let fetched: BTreeSet<&str> = records.iter().map(|record| record.topic_name.as_ref()).collect();
+        let names: Vec<String> = fetched.into_iter().map(str::to_owned).collect();
+        let now = describe(self.consumer.client(), &names)?;
+        for name in names {
+            let is_same =
+                |topic: &&TopicInfo| topic.name == name && self.assigned.get(&name) == Some(&topic.id);
+            if !now.iter().any(|topic| is_same(&topic)) {
+                return Err(SourceError::NotTheSame { topic: name });
+            }
+        }
+        Ok(())
     }
+}
 
+fn record(message: &BorrowedMessage<'_>, topic: TopicId) -> Record {
+    let headers = message.headers().map(|headers| {
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(Bytes::copy_from_slice)))
+            .collect()
+    });
+    let (timestamp, append_time) = match message.timestamp() {
+        Timestamp::CreateTime(ms) => (ms, false),
+        Timestamp::LogAppendTime(ms) => (ms, true),
+        Timestamp::NotAvailable => (-1, false),
+    };
+    Record {
+        topic,
+        topic_name: Arc::from(message.topic()),
+        partition: PartitionId(message.partition()),
+        offset: Offset(message.offset()),
+        timestamp: TimestampMs(timestamp),
+        append_time,
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers: headers.unwrap_or_default(),
+    }
+}
+
+impl KafkaSource {
     fn producer(&mut self) -> Result<FutureProducer, SourceError> {
         if let Some(producer) = &self.producer {
             return Ok(producer.clone());
@@ -168,9 +185,7 @@ impl RecordSource for KafkaSource {
             .filter(|topic| topic.error().is_none() && !topic.name().starts_with("__"))
             .map(|topic| topic.name().to_owned())
             .collect();
-        let topics = describe(self.consumer.client(), &names)?;
-        self.names.extend(topics.iter().map(|topic| (topic.name.clone(), topic.id)));
-        Ok(topics)
+        describe(self.consumer.client(), &names)
     }
 
     fn first_record(&mut self, topic: &TopicInfo) -> Result<Option<Record>, SourceError> {
@@ -188,7 +203,7 @@ impl RecordSource for KafkaSource {
             .map_err(|error| broker(&error))?;
         consumer.assign(&list).map_err(|error| broker(&error))?;
         match consumer.poll(TIMEOUT) {
-            Some(Ok(message)) => Ok(self.record(&message)),
+            Some(Ok(message)) => Ok(Some(record(&message, topic.id))),
             Some(Err(error)) => Err(broker(&error)),
             None => Ok(None),
         }
@@ -206,6 +221,25 @@ impl RecordSource for KafkaSource {
         Ok(ranges)
     }
 
+    fn is_compacted(&mut self, topic: &TopicInfo) -> Result<bool, SourceError> {
+        let admin: AdminClient<DefaultClientContext> =
+            self.config.client().create().map_err(|error| broker(&error))?;
+        let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+        let asked = [ResourceSpecifier::Topic(&topic.name)];
+        let answers = block_on(admin.describe_configs(&asked, &options)).map_err(|error| broker(&error))?;
+        let config = match answers.into_iter().next() {
+            Some(Ok(config)) => config,
+            // Who may read a topic may not always see its configuration.
+            Some(Err(error)) => {
+                tracing::warn!(topic = topic.name, %error, "whether the topic is compacted can not be seen");
+                return Ok(false);
+            }
+            None => return Ok(false),
+        };
+        let policy = config.get("cleanup.policy").and_then(|entry| entry.value.clone());
+        Ok(policy.is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact")))
+    }
+
     fn assign(&mut self, topics: &[TopicInfo], from: &BTreeMap<Part, Offset>) -> Result<(), SourceError> {
         let mut list = TopicPartitionList::new();
         for topic in topics {
@@ -214,7 +248,9 @@ impl RecordSource for KafkaSource {
                     .map_err(|error| broker(&error))?;
             }
         }
-        self.consumer.assign(&list).map_err(|error| broker(&error))
+        self.consumer.assign(&list).map_err(|error| broker(&error))?;
+        self.assigned = topics.iter().map(|topic| (topic.name.clone(), topic.id)).collect();
+        Ok(())
     }
 
     fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Record>, SourceError> {
@@ -223,7 +259,10 @@ impl RecordSource for KafkaSource {
         while records.len() < max {
             match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => records.extend(self.record(&message)),
+                Some(Ok(message)) => {
+                    let topic = self.assigned.get(message.topic());
+                    records.extend(topic.map(|topic| record(&message, *topic)));
+                }
                 Some(Err(error)) => {
                     // What was read so far is good; the error comes again if it lasts.
                     if records.is_empty() {
@@ -233,6 +272,9 @@ impl RecordSource for KafkaSource {
                 }
             }
             wait = Duration::ZERO;
+        }
+        if !records.is_empty() {
+            self.check_ids(&records)?;
         }
         Ok(records)
     }

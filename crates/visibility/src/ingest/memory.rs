@@ -16,6 +16,7 @@ use crate::store::QuarantineRow;
 #[derive(Debug)]
 struct MemoryTopic {
     info: TopicInfo,
+    compacted: bool,
     partitions: BTreeMap<PartitionId, Vec<Record>>,
 }
 
@@ -36,12 +37,28 @@ impl MemoryLog {
     pub fn create(&self, id: TopicId, name: &str, partitions: i32) {
         let info = TopicInfo { id, name: name.to_owned(), partitions };
         let partitions = (0..partitions).map(|partition| (PartitionId(partition), Vec::new())).collect();
-        self.topics.lock().push(MemoryTopic { info, partitions });
+        self.topics.lock().push(MemoryTopic { info, compacted: false, partitions });
     }
 
     /// Deletes the topics of a name.
     pub fn delete(&self, name: &str) {
         self.topics.lock().retain(|topic| topic.info.name != name);
+    }
+
+    /// Says of a topic that it keeps only the last record of each key.
+    pub fn compact(&self, name: &str) {
+        for topic in self.topics.lock().iter_mut().filter(|topic| topic.info.name == name) {
+            topic.compacted = true;
+        }
+    }
+
+    /// Moves a partition's log start up to an offset, as retention does.
+    pub fn forget(&self, name: &str, partition: PartitionId, before: Offset) {
+        for topic in self.topics.lock().iter_mut().filter(|topic| topic.info.name == name) {
+            if let Some(log) = topic.partitions.get_mut(&partition) {
+                log.retain(|record| record.offset >= before);
+            }
+        }
     }
 
     /// Appends a record. Its partition follows from its key, by FNV-1a; without one it is 0.
@@ -75,7 +92,7 @@ impl MemoryLog {
             None => PartitionId(i32::try_from(hash % count).ok()?),
         };
         let log = topic.partitions.get_mut(&partition)?;
-        let offset = Offset(i64::try_from(log.len()).ok()?);
+        let offset = log.last().map_or(Offset::ZERO, |last| last.offset.next());
         log.push(Record {
             topic: topic.info.id,
             topic_name: Arc::from(topic.info.name.as_str()),
@@ -142,6 +159,10 @@ impl RecordSource for MemorySource {
         Ok(topic.partitions.iter().map(|(partition, log)| (*partition, range(log))).collect())
     }
 
+    fn is_compacted(&mut self, topic: &TopicInfo) -> Result<bool, SourceError> {
+        Ok(self.log.topics.lock().iter().any(|known| known.info.id == topic.id && known.compacted))
+    }
+
     fn assign(&mut self, _topics: &[TopicInfo], from: &BTreeMap<Part, Offset>) -> Result<(), SourceError> {
         self.next = from.clone();
         Ok(())
@@ -156,8 +177,8 @@ impl RecordSource for MemorySource {
             let log = topics.iter().find(|known| known.info.id == *topic);
             let log = log.and_then(|topic| topic.partitions.get(partition)).map_or(&[][..], Vec::as_slice);
             let from = *next;
-            let fresh =
-                log.iter().skip_while(|record| record.offset < from).take(share.min(max - found.len()));
+            let read = log.partition_point(|record| record.offset < from);
+            let fresh = log.iter().skip(read).take(share.min(max - found.len()));
             for record in fresh {
                 *next = record.offset.next();
                 found.push(record.clone());

@@ -7,22 +7,28 @@
 pub mod kafka;
 pub mod memory;
 mod progress;
+mod source;
 mod topic_id;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use waybill_rt::SharedClock;
-use waybill_types::{Offset, PartitionId, TopicId};
+use waybill_types::{Offset, TopicId};
 
 use crate::mapping::{MAPPING_HEADER, Mapping, Record};
 use crate::project;
-use crate::store::{Collected, Outcome, PartitionBatch, QuarantineRow, Store, StoreError, Taken};
+use crate::store::{Collected, Kept, Outcome, PartitionBatch, QuarantineRow, Store, StoreError, Taken};
 pub use progress::{Freshness, Progress, STALE_AFTER, SourceHealth};
+pub use source::{LogRange, NamedSource, Part, RecordSource, SourceError, Sources, TopicInfo};
 
-/// Records taken at once.
-pub const BATCH: usize = 4_096;
+/// Records taken at once while nothing waits.
+pub const BATCH: usize = 2_048;
+
+/// Records taken at once, at most: batches grow while the source gives full ones.
+pub const MAX_BATCH: usize = 32_768;
 
 /// How often topics are looked for.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
@@ -31,35 +37,13 @@ pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 pub const ENDS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Records collected without deriving what they touched, at most: then collect waits.
-const MAX_UNDONE: usize = 100_000;
+const MAX_UNDONE: usize = 200_000;
 
 /// Quarantined records sent at once.
 const OUTBOX_BATCH: usize = 256;
 
 /// What names a quarantine topic: the source's name and this.
 pub const QUARANTINE_SUFFIX: &str = ".quarantine";
-
-/// The source of records failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The brokers did not answer, or refused.
-    #[error("the brokers: {0}")]
-    Broker(String),
-    /// Records between the view's offset and the log start are gone.
-    #[error(
-        "{topic}/{partition}: records {from} to {to} are gone; rebuild from what is kept, or restore them"
-    )]
-    HistoryGone {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: PartitionId,
-        /// The first one missing.
-        from: Offset,
-        /// The first one still there.
-        to: Offset,
-    },
-}
 
 /// Ingest failed.
 #[derive(Debug, thiserror::Error)]
@@ -72,78 +56,13 @@ pub enum IngestError {
     Store(#[from] StoreError),
 }
 
-/// A topic as the brokers describe it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicInfo {
-    /// Its id.
-    pub id: TopicId,
-    /// Its name.
-    pub name: String,
-    /// How many partitions it has.
-    pub partitions: i32,
-}
-
-/// The offsets that a partition holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogRange {
-    /// The first one kept.
-    pub start: Offset,
-    /// The one after the last that may be read.
-    pub end: Offset,
-}
-
-/// One partition of one topic by id.
-pub type Part = (TopicId, PartitionId);
-
-/// Where records come from. Methods block.
-pub trait RecordSource: Send {
-    /// The topics that are there, but for internal ones.
-    ///
-    /// # Errors
-    /// The brokers did not answer.
-    fn topics(&mut self) -> Result<Vec<TopicInfo>, SourceError>;
-
-    /// The first record that a topic still holds.
-    ///
-    /// # Errors
-    /// The brokers did not answer.
-    fn first_record(&mut self, topic: &TopicInfo) -> Result<Option<Record>, SourceError>;
-
-    /// What each partition of a topic holds.
-    ///
-    /// # Errors
-    /// The brokers did not answer.
-    fn ranges(&mut self, topic: &TopicInfo) -> Result<BTreeMap<PartitionId, LogRange>, SourceError>;
-
-    /// Reads these partitions from these offsets on, and no others.
-    ///
-    /// # Errors
-    /// The brokers did not answer.
-    fn assign(&mut self, topics: &[TopicInfo], from: &BTreeMap<Part, Offset>) -> Result<(), SourceError>;
-
-    /// Up to `max` records; waits up to `wait` for the first.
-    ///
-    /// # Errors
-    /// A partition can not be read on.
-    fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Record>, SourceError>;
-
-    /// Tells the group how far the view is, so that its lag is seen. The store's offsets decide, not these.
-    fn show_progress(&mut self, topics: &[TopicInfo], next: &BTreeMap<Part, Offset>);
-
-    /// Puts refused records into their topics' quarantine topics.
-    ///
-    /// # Errors
-    /// Not all were acked; all will be sent again.
-    fn send_quarantined(&mut self, rows: &[QuarantineRow]) -> Result<(), SourceError>;
-}
-
-/// Which topics are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sources {
-    /// These.
-    Named(Vec<(String, Mapping)>),
-    /// Each whose first retained record names its mapping in header `waybill-mapping`.
-    Discovered,
+/// A topic that is read.
+#[derive(Debug, Clone)]
+struct Source {
+    topic: TopicInfo,
+    mapping: Mapping,
+    ordered: bool,
+    kept: Kept,
 }
 
 /// The ingest of one view.
@@ -154,11 +73,35 @@ pub struct Ingest<S> {
     clock: SharedClock,
     progress: Arc<Progress>,
     feeds_quarantine: bool,
-    known: BTreeMap<TopicId, (TopicInfo, Mapping)>,
+    known: BTreeMap<TopicId, Source>,
     next: BTreeMap<Part, Offset>,
     looked: Option<Duration>,
     measured: Option<Duration>,
+    batch: usize,
+    pace: Pace,
+}
+
+/// When rows are worked out: at once while the view keeps up, else no more time than collecting takes.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Records collected since.
     undone: usize,
+    /// When the last derivation ended.
+    ended: Duration,
+    /// How long it took.
+    took: Duration,
+}
+
+impl Pace {
+    /// Whether it is time to derive, `count` records of at most `batch` having been taken.
+    fn is_due(&self, count: usize, batch: usize, now: Duration) -> bool {
+        if self.undone == 0 {
+            return false;
+        }
+        // While records come in full batches the view is catching up: subjects would be worked out again and again.
+        let keeps_up = count < batch / 2;
+        count == 0 || self.undone > MAX_UNDONE || (keeps_up && now.saturating_sub(self.ended) >= self.took)
+    }
 }
 
 impl<S: RecordSource> Ingest<S> {
@@ -182,7 +125,8 @@ impl<S: RecordSource> Ingest<S> {
             next: BTreeMap::new(),
             looked: None,
             measured: None,
-            undone: 0,
+            batch: BATCH,
+            pace: Pace::default(),
         }
     }
 
@@ -192,17 +136,23 @@ impl<S: RecordSource> Ingest<S> {
     /// The brokers or the store failed; the round can be tried again.
     pub fn step(&mut self, wait: Duration) -> Result<usize, IngestError> {
         self.look_for_sources()?;
-        let records = self.source.poll(BATCH, wait)?;
+        let records = match self.source.poll(self.batch, wait) {
+            Ok(records) => records,
+            Err(fault) => {
+                self.after_failure()?;
+                return Err(fault.into());
+            }
+        };
         let count = records.len();
         if count > 0 {
             self.collect(records)?;
         }
-        self.undone = self.undone.saturating_add(count);
-        // While records come in full batches the view is catching up: subjects would be worked out again and again.
-        if count < BATCH / 2 || self.undone > MAX_UNDONE {
-            project::derive_all(self.store.as_ref())?;
-            self.undone = 0;
+        self.pace.undone = self.pace.undone.saturating_add(count);
+        if self.pace.is_due(count, self.batch, self.clock.monotonic()) {
+            self.derive()?;
         }
+        self.batch =
+            if count >= self.batch { (self.batch * 2).min(MAX_BATCH) } else { count.clamp(BATCH, MAX_BATCH) };
         self.feed_quarantine()?;
         self.measure()?;
         Ok(count)
@@ -219,101 +169,17 @@ impl<S: RecordSource> Ingest<S> {
             self.measured = None;
             self.measure()?;
             if taken == 0 && self.progress.is_caught_up() {
-                return Ok(project::derive_all(self.store.as_ref())?);
+                return self.derive();
             }
         }
     }
 
-    fn look_for_sources(&mut self) -> Result<(), IngestError> {
-        let now = self.clock.monotonic();
-        if self.looked.is_some_and(|looked| now.saturating_sub(looked) < self.look_interval()) {
-            return Ok(());
-        }
-        let topics = self.source.topics()?;
-        let mut fresh = false;
-        for topic in topics {
-            let grew =
-                self.known.get(&topic.id).is_some_and(|(known, _)| known.partitions < topic.partitions);
-            if self.known.contains_key(&topic.id) && !grew {
-                continue;
-            }
-            let Some(mapping) = self.mapping_of(&topic)? else { continue };
-            if self.is_another(&topic)? {
-                continue;
-            }
-            fresh |= self.start(topic, mapping)?;
-        }
-        if fresh {
-            let topics: Vec<TopicInfo> = self.known.values().map(|(topic, _)| topic.clone()).collect();
-            self.source.assign(&topics, &self.next)?;
-        }
-        self.looked = Some(now);
+    fn derive(&mut self) -> Result<(), IngestError> {
+        let began = self.clock.monotonic();
+        project::derive_all(self.store.as_ref())?;
+        let ended = self.clock.monotonic();
+        self.pace = Pace { undone: 0, ended, took: ended.saturating_sub(began) };
         Ok(())
-    }
-
-    /// Named topics that are not there yet are looked for more often.
-    fn look_interval(&self) -> Duration {
-        match &self.sources {
-            Sources::Named(names) if names.len() > self.known.len() => ENDS_INTERVAL,
-            _ => DISCOVERY_INTERVAL,
-        }
-    }
-
-    fn mapping_of(&mut self, topic: &TopicInfo) -> Result<Option<Mapping>, IngestError> {
-        match &self.sources {
-            Sources::Named(names) => {
-                Ok(names.iter().find(|(name, _)| *name == topic.name).map(|(_, mapping)| *mapping))
-            }
-            Sources::Discovered => {
-                if topic.name.starts_with("__") || topic.name.ends_with(QUARANTINE_SUFFIX) {
-                    return Ok(None);
-                }
-                let first = self.source.first_record(topic)?;
-                let named = first.as_ref().and_then(|record| record.header(MAPPING_HEADER));
-                Ok(named.and_then(|name| std::str::from_utf8(name).ok()).and_then(|name| name.parse().ok()))
-            }
-        }
-    }
-
-    /// A topic of this name, but another id, was read before: its offsets mean other records, so the source stops.
-    fn is_another(&self, topic: &TopicInfo) -> Result<bool, IngestError> {
-        let read = self.store.read()?;
-        let other = read.sources()?.into_iter().any(|row| row.name == topic.name && row.topic != topic.id);
-        if other {
-            self.progress.stop(
-                topic,
-                "the topic was deleted and made again since it was last read; rebuild the view to read the new one",
-            );
-        }
-        Ok(other)
-    }
-
-    fn start(&mut self, topic: TopicInfo, mapping: Mapping) -> Result<bool, IngestError> {
-        let ranges = self.source.ranges(&topic)?;
-        let frontier = self.store.read()?.frontier()?;
-        let mut next = BTreeMap::new();
-        for (partition, range) in &ranges {
-            let part = (topic.id, *partition);
-            let from = match (self.next.get(&part), frontier.positions.get(&part)) {
-                (Some(next), _) => *next,
-                (None, Some(position)) => position.next,
-                (None, None) => range.start,
-            };
-            if from < range.start {
-                let (name, to) = (topic.name.clone(), range.start);
-                let gone = SourceError::HistoryGone { topic: name, partition: *partition, from, to };
-                self.progress.stop(&topic, &gone.to_string());
-                return Ok(false);
-            }
-            next.insert(part, from);
-        }
-        if ranges.values().any(|range| range.start > Offset::ZERO) {
-            self.progress.has_no_beginning(&topic);
-        }
-        self.next.extend(next);
-        self.progress.reading(&topic, mapping);
-        self.known.insert(topic.id, (topic, mapping));
-        Ok(true)
     }
 
     fn collect(&mut self, records: Vec<Record>) -> Result<(), IngestError> {
@@ -323,19 +189,22 @@ impl<S: RecordSource> Ingest<S> {
         }
         let mut batches = Vec::with_capacity(parts.len());
         for (part, records) in parts {
-            let Some((topic, mapping)) = self.known.get(&part.0) else { continue };
+            let Some(source) = self.known.get(&part.0) else { continue };
+            let mapping = source.mapping;
             let expected = self.next.get(&part).copied().unwrap_or(Offset::ZERO);
             // A source that goes back (a retry after an error) brings records again: they are taken once.
             let fresh: Vec<Record> = records.into_iter().filter(|record| record.offset >= expected).collect();
             let Some(last) = fresh.last() else { continue };
             batches.push(PartitionBatch {
                 topic: part.0,
-                topic_name: topic.name.clone(),
-                mapping: *mapping,
+                topic_name: source.topic.name.clone(),
+                mapping,
                 partition: part.1,
                 expected,
                 next: last.offset.next(),
-                records: fresh.into_iter().map(|record| collected(record, *mapping)).collect(),
+                ordered: source.ordered,
+                kept: source.kept,
+                records: fresh.into_iter().map(|record| collected(record, mapping)).collect(),
             });
         }
         let taken = self.store.collect(&batches)?;
@@ -351,9 +220,9 @@ impl<S: RecordSource> Ingest<S> {
             };
             self.next.insert((batch.topic, batch.partition), next);
         }
-        let topics: Vec<TopicInfo> = self.known.values().map(|(topic, _)| topic.clone()).collect();
+        let topics: Vec<TopicInfo> = self.known.values().map(|source| source.topic.clone()).collect();
         if fenced {
-            self.source.assign(&topics, &self.next)?;
+            self.assign()?;
         }
         self.source.show_progress(&topics, &self.next);
         Ok(())
@@ -380,15 +249,15 @@ impl<S: RecordSource> Ingest<S> {
             return Ok(());
         }
         let mut ends = BTreeMap::new();
-        for (topic, _) in self.known.values() {
-            for (partition, range) in self.source.ranges(topic)? {
-                ends.insert((topic.id, partition), range.end);
+        for source in self.known.values() {
+            for (partition, range) in self.source.ranges(&source.topic)? {
+                ends.insert((source.topic.id, partition), range.end);
             }
         }
         let read = self.store.read()?;
         let frontier = read.frontier()?;
         let named: BTreeSet<&str> = match &self.sources {
-            Sources::Named(names) => names.iter().map(|(name, _)| name.as_str()).collect(),
+            Sources::Named(names) => names.iter().map(|named| named.topic.as_str()).collect(),
             Sources::Discovered => BTreeSet::new(),
         };
         let missing = named.len().saturating_sub(self.known.len());

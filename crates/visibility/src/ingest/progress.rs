@@ -35,8 +35,6 @@ pub struct SourceHealth {
     pub last_record_time: Option<TimestampMs>,
     /// Records not read yet.
     pub behind: u64,
-    /// Its earlier records were gone when it was first read.
-    pub no_beginning: bool,
     /// Why it is not read any more.
     pub stopped: Option<String>,
 }
@@ -102,7 +100,6 @@ impl Progress {
             mapping: None,
             last_record_time: None,
             behind: 0,
-            no_beginning: false,
             stopped: None,
         }));
     }
@@ -110,10 +107,6 @@ impl Progress {
     pub(super) fn reading(&self, topic: &TopicInfo, mapping: Mapping) {
         tracing::info!(topic = topic.name, mapping = mapping.name(), "reading a source");
         self.with(topic, |source| source.mapping = Some(mapping));
-    }
-
-    pub(super) fn has_no_beginning(&self, topic: &TopicInfo) {
-        self.with(topic, |source| source.no_beginning = true);
     }
 
     pub(super) fn stop(&self, topic: &TopicInfo, reason: &str) {

@@ -13,12 +13,23 @@ use crate::model::{
 };
 
 pub(super) fn map(record: &Record, value: &[u8]) -> Result<Vec<Fact>, Refusal> {
-    let event: Event = serde_json::from_slice(value).map_err(|fault| refuse(&fault))?;
+    map_event(record, &serde_json::from_slice(value).map_err(|fault| refuse(&fault))?)
+}
+
+/// Maps an event that came in another envelope.
+pub(super) fn map_value(record: &Record, value: serde_json::Value) -> Result<Vec<Fact>, Refusal> {
+    map_event(record, &serde_json::from_value(value).map_err(|fault| refuse(&fault))?)
+}
+
+fn map_event(record: &Record, event: &Event) -> Result<Vec<Fact>, Refusal> {
     if event.event_id.is_empty() || event.source.is_empty() {
         return Err(Refusal::new("invalid", "event_id and source must not be empty"));
     }
     let id = event_id(&event.source, &event.event_id);
     let mut teller = Teller::new(record, id, event.source.clone()).for_parties(&event.parties);
+    if matches!(event.body, Told::Reading(_)) {
+        teller = teller.sampled();
+    }
     let when = When::Instant(event.event_time);
     match &event.body {
         Told::OrderPlaced(body) => order_placed(&mut teller, body, when)?,

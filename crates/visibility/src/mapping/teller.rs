@@ -17,6 +17,7 @@ pub struct Teller {
     told: TimestampMs,
     append_time: bool,
     parties: Vec<String>,
+    sampled: bool,
     ordinals: Ordinals,
     facts: Vec<Fact>,
 }
@@ -30,6 +31,7 @@ impl Teller {
             told: record.timestamp,
             append_time: record.append_time,
             parties: Vec::new(),
+            sampled: false,
             ordinals: Ordinals::new(),
             facts: Vec::new(),
         }
@@ -41,6 +43,13 @@ impl Teller {
         self.parties = parties.to_vec();
         self.parties.sort_unstable();
         self.parties.dedup();
+        self
+    }
+
+    /// A sensor tells this all the time: of each minute the last is enough.
+    #[must_use]
+    pub const fn sampled(mut self) -> Self {
+        self.sampled = true;
         self
     }
 
@@ -69,6 +78,7 @@ impl Teller {
                 note: note.map(str::to_owned),
                 parties: self.parties.clone(),
                 append_time: self.append_time,
+                sampled: self.sampled,
             },
         });
     }

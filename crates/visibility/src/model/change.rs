@@ -31,15 +31,29 @@ pub struct Change {
     pub evidence: Option<Evidence>,
 }
 
-/// The changes of `subject`, by record time, from everything told of it and what it is linked with.
+/// The changes of `subject` told after `after`, by record time, from everything told of it and what it is linked with.
+/// Of what was told more than [`MAX_TELLINGS`] tellings ago nothing is said.
 #[must_use]
-pub fn of(tellings: &[Telling], subject: &Subject, scope: &Scope) -> Vec<Change> {
-    let times = Known::new(tellings, &Moment::as_of(TimestampMs(i64::MAX)), scope).told_times();
-    let skip = times.len().saturating_sub(MAX_TELLINGS);
+pub fn of<'a>(
+    tellings: impl Iterator<Item = &'a Telling> + Clone,
+    subject: &Subject,
+    scope: &Scope,
+    after: Option<TimestampMs>,
+) -> Vec<Change> {
+    let at = |as_of| Moment { by_minute: true, ..Moment::as_of(as_of) };
+    let all = Known::new(tellings.clone(), &at(TimestampMs(i64::MAX)), scope);
+    let known_at = |told| all.until(told).unwrap_or_else(|| Known::new(tellings.clone(), &at(told), scope));
+    let times = all.told_times();
+    let known = times.partition_point(|told| after.is_some_and(|after| *told <= after));
+    let skip = known.max(times.len().saturating_sub(MAX_TELLINGS));
+    let before = skip.checked_sub(1).and_then(|last| times.get(last)).map(|told| {
+        let known = known_at(*told);
+        Fold::new(&known).answer(subject)
+    });
     let mut changes = Vec::new();
-    let mut before: Option<Answer> = None;
+    let mut before: Option<Answer> = before;
     for told in times.into_iter().skip(skip) {
-        let known = Known::new(tellings, &Moment::as_of(told), scope);
+        let known = known_at(told);
         let answer = Fold::new(&known).answer(subject);
         let latest = Latest { known: &known, told };
         compare(before.as_ref(), &answer, &latest, &mut changes);
@@ -56,7 +70,7 @@ struct Latest<'k, 'a> {
 impl Latest<'_, '_> {
     /// The fact told at this moment that best explains a change.
     fn because(&self, fits: impl Fn(&Fact) -> bool) -> (Option<When>, Option<Evidence>) {
-        let told_now = || self.known.all().filter(|each| each.fact.told == self.told);
+        let told_now = || self.known.all().filter(|each| each.fact.known_from() == self.told);
         let fact = told_now().find(|each| fits(each.fact)).or_else(|| told_now().next());
         fact.map_or((None, None), |each| (each.fact.draft.happened, each.evidence.first().copied()))
     }

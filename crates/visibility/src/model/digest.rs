@@ -6,19 +6,20 @@
 use sha2::{Digest, Sha256};
 use waybill_types::TimestampMs;
 
-use super::fact::{ContentId, Evidence};
+use super::fact::{ContentId, Evidence, Telling};
+use super::sample::Latest;
 
-/// A fact as a store keeps it.
-#[derive(Debug, Clone, Copy)]
-pub struct Stored<'a> {
-    /// Its identity.
-    pub id: ContentId,
-    /// Who told it.
-    pub source: &'a str,
-    /// When; `None` where that is the log's append time.
-    pub told: Option<TimestampMs>,
-    /// The draft's JSON form.
-    pub draft: &'a [u8],
+/// What of a fact enters hashes, and what decides between contents told under one identity.
+///
+/// `told` is `None` where the record time is the log's append time.
+#[must_use]
+pub fn of_fact(id: ContentId, source: &str, told: Option<TimestampMs>, draft: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(id.0);
+    put(&mut hash, source.as_bytes());
+    hash.update(told.map_or(i64::MIN, TimestampMs::get).to_be_bytes());
+    put(&mut hash, draft);
+    hash.finalize().into()
 }
 
 fn put(hash: &mut Sha256, bytes: &[u8]) {
@@ -26,66 +27,56 @@ fn put(hash: &mut Sha256, bytes: &[u8]) {
     hash.update(bytes);
 }
 
-impl Stored<'_> {
-    /// What of it enters hashes, and what decides between contents told under one identity.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(self.id.0);
-        put(&mut hash, self.source.as_bytes());
-        hash.update(self.told.map_or(i64::MIN, TimestampMs::get).to_be_bytes());
-        put(&mut hash, self.draft);
-        hash.finalize().into()
-    }
+/// Both hashes, made subject by subject in the order of ids, then kinds; quarantined records come last, by position.
+#[derive(Debug, Default)]
+pub struct StateHash {
+    content: Sha256,
+    log: Sha256,
+    facts: u64,
+    tellings: u64,
 }
 
-/// Hashes facts, each identity once, in the order of their ids.
-#[derive(Debug, Default)]
-pub struct ContentHash(Sha256);
-
-impl ContentHash {
-    /// Adds the fact that counts of the next identity.
-    pub fn add(&mut self, digest: &[u8; 32]) {
-        self.0.update(digest);
+impl StateHash {
+    /// Adds all that was told of the next subject, in any order.
+    pub fn add_subject(&mut self, tellings: &[Telling]) {
+        let latest = Latest::of(tellings.iter().map(|telling| &telling.fact));
+        let kept = tellings.iter().filter(|telling| latest.keeps(&telling.fact));
+        let mut digests: Vec<(&Telling, [u8; 32])> =
+            kept.map(|telling| (telling, telling.fact.digest())).collect();
+        digests.sort_by_key(|(telling, _)| telling.evidence);
+        for (telling, digest) in &digests {
+            position(&mut self.log, &telling.evidence);
+            self.log.update(digest);
+            self.tellings += 1;
+        }
+        // The telling that counts of each identity: earliest told, then least digest.
+        digests.sort_by_key(|(telling, digest)| (telling.fact.id, telling.fact.told, *digest));
+        digests.dedup_by_key(|(telling, _)| telling.fact.id);
+        for (_, digest) in digests {
+            self.content.update(digest);
+            self.facts += 1;
+        }
     }
 
-    /// The hash in hexadecimal.
-    #[must_use]
-    pub fn finish(self) -> String {
-        hex(&self.0.finalize())
-    }
-}
-
-/// Hashes tellings and quarantined records in the order of their positions.
-#[derive(Debug, Default)]
-pub struct LogHash(Sha256);
-
-impl LogHash {
-    /// Adds a telling.
-    pub fn add(&mut self, stored: &Stored<'_>, at: &Evidence) {
-        self.position(at);
-        self.0.update(stored.digest());
-    }
-
-    /// Adds a quarantined record.
+    /// Adds the next quarantined record.
     pub fn add_quarantined(&mut self, reason: &str, at: &Evidence) {
-        self.position(at);
-        put(&mut self.0, reason.as_bytes());
+        position(&mut self.log, at);
+        put(&mut self.log, reason.as_bytes());
     }
 
-    fn position(&mut self, at: &Evidence) {
-        self.0.update(at.topic.as_bytes());
-        self.0.update(at.partition.get().to_be_bytes());
-        self.0.update(at.offset.get().to_be_bytes());
-        self.0.update(at.index.to_be_bytes());
-        self.0.update(at.timestamp.get().to_be_bytes());
-    }
-
-    /// The hash in hexadecimal.
+    /// Content hash and log hash in hexadecimal, facts and tellings covered.
     #[must_use]
-    pub fn finish(self) -> String {
-        hex(&self.0.finalize())
+    pub fn finish(self) -> (String, String, u64, u64) {
+        (hex(&self.content.finalize()), hex(&self.log.finalize()), self.facts, self.tellings)
     }
+}
+
+fn position(hash: &mut Sha256, at: &Evidence) {
+    hash.update(at.topic.as_bytes());
+    hash.update(at.partition.get().to_be_bytes());
+    hash.update(at.offset.get().to_be_bytes());
+    hash.update(at.index.to_be_bytes());
+    hash.update(at.timestamp.get().to_be_bytes());
 }
 
 /// Lower-case hexadecimal.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
-use super::digest::Stored;
+use super::digest::of_fact;
 use super::time::When;
 
 /// What kind of thing a subject is. The codes are persisted and never reused.
@@ -311,6 +311,9 @@ pub struct FactDraft {
     /// The record time is the log's append time: it neither breaks ties nor enters content hashes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub append_time: bool,
+    /// A sensor tells this all the time: of each minute only the last counts (see [`super::sample`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sampled: bool,
 }
 
 impl Fact {
@@ -336,6 +339,12 @@ impl Fact {
             && self.draft.happened.is_some_and(|when| when.start() > self.told)
     }
 
+    /// From when on answers as of a time may know it: sampled facts from the end of the minute in which they were told.
+    #[must_use]
+    pub const fn known_from(&self) -> TimestampMs {
+        if self.draft.sampled { super::time::end_of_minute(self.told) } else { self.told }
+    }
+
     /// What decides between facts of one kind: the greater counts. Never a position in a log.
     #[must_use]
     pub fn rank(&self) -> (Classifier, TimestampMs, &str, ContentId) {
@@ -348,7 +357,7 @@ impl Fact {
     pub fn digest(&self) -> [u8; 32] {
         let draft = self.draft.to_json();
         let told = (!self.draft.append_time).then_some(self.told);
-        Stored { id: self.id, source: &self.source, told, draft: draft.as_bytes() }.digest()
+        of_fact(self.id, &self.source, told, draft.as_bytes())
     }
 }
 

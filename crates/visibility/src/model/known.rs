@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use waybill_types::TimestampMs;
 
 use super::fact::{Body, Classifier, ContentId, Evidence, Fact, Milestone, Subject, Telling};
 use super::moment::Moment;
+use super::sample::Latest;
 use super::scope::Scope;
 
 /// One fact with everything that told it.
@@ -27,90 +29,55 @@ pub struct KnownFact<'a> {
 /// All facts of some subjects that a moment and a scope allow.
 #[derive(Debug, Clone, Default)]
 pub struct Known<'a> {
-    facts: BTreeMap<ContentId, KnownFact<'a>>,
-    by_subject: BTreeMap<&'a Subject, Vec<ContentId>>,
+    facts: Arc<BTreeMap<ContentId, KnownFact<'a>>>,
+    by_subject: Arc<BTreeMap<&'a Subject, Vec<ContentId>>>,
+    /// Only what could be known by then.
+    until: Option<TimestampMs>,
+    has_corrections: bool,
 }
 
 impl<'a> Known<'a> {
     /// Reduces tellings, in any order and number, to the facts known.
     #[must_use]
-    pub fn new(tellings: &'a [Telling], moment: &Moment, scope: &Scope) -> Self {
-        let mut known = Self::default();
-        for telling in tellings {
-            if moment.knows(&telling.fact) && scope.allows(&telling.fact) {
-                known.add(telling);
-            }
+    pub fn new(tellings: impl Iterator<Item = &'a Telling> + Clone, moment: &Moment, scope: &Scope) -> Self {
+        let mut facts: BTreeMap<ContentId, KnownFact<'a>> = BTreeMap::new();
+        let allowed = tellings.filter(|telling| moment.knows(&telling.fact) && scope.allows(&telling.fact));
+        let latest = Latest::of(allowed.clone().map(|telling| &telling.fact));
+        for telling in allowed.filter(|telling| latest.keeps(&telling.fact)) {
+            add(&mut facts, telling);
         }
-        let withdrawn = known.withdrawn_events();
-        for (id, each) in &mut known.facts {
+        let (withdrawn, has_corrections) = withdrawn_events(&facts);
+        let mut by_subject: BTreeMap<&Subject, Vec<ContentId>> = BTreeMap::new();
+        for (id, each) in &mut facts {
             if let Some((_, rest)) = each.evidence.split_first_mut() {
                 rest.sort_unstable();
             }
             each.withdrawn = withdrawn.contains(each.fact.event.as_str());
             each.counts = !each.withdrawn && each.fact.is_plausible() && moment.holds(each.fact);
-            known.by_subject.entry(&each.fact.subject).or_default().push(*id);
+            by_subject.entry(&each.fact.subject).or_default().push(*id);
         }
-        known
+        Self { facts: Arc::new(facts), by_subject: Arc::new(by_subject), until: None, has_corrections }
     }
 
-    fn add(&mut self, telling: &'a Telling) {
-        let fact = &telling.fact;
-        let Some(old) = self.facts.get_mut(&fact.id) else {
-            let evidence = vec![telling.evidence];
-            let fresh = KnownFact { fact, evidence, contradicted: false, withdrawn: false, counts: true };
-            self.facts.insert(fact.id, fresh);
-            return;
-        };
-        old.contradicted |= old.fact.draft != fact.draft || old.fact.source != fact.source;
-        if old.evidence.contains(&telling.evidence) {
-            return;
-        }
-        // The earliest record time counts; among equal ones the content, then the position, decides.
-        let replaces = match fact.told.cmp(&old.fact.told) {
-            Ordering::Less => true,
-            Ordering::Greater => false,
-            Ordering::Equal => match fact.digest().cmp(&old.fact.digest()) {
-                Ordering::Equal => old.evidence.first().is_some_and(|first| telling.evidence < *first),
-                other => other == Ordering::Less,
-            },
-        };
-        if replaces {
-            old.fact = fact;
-            old.evidence.insert(0, telling.evidence);
-        } else {
-            old.evidence.push(telling.evidence);
-        }
+    /// Of these facts, what was known at an earlier time; `None` where corrections make that more than leaving out.
+    #[must_use]
+    pub fn until(&self, told: TimestampMs) -> Option<Self> {
+        (!self.has_corrections).then(|| Self { until: Some(told), ..self.clone() })
     }
 
-    /// Events that a correction known now takes back. A correction that a later one takes back has no effect.
-    fn withdrawn_events(&self) -> BTreeSet<&'a str> {
-        let mut corrections: Vec<(&'a Fact, &'a str)> = self
-            .facts
-            .values()
-            .filter_map(|known| match &known.fact.draft.body {
-                Body::Correction { withdraws } => Some((known.fact, withdraws.as_str())),
-                _ => None,
-            })
-            .collect();
-        corrections.sort_by(|a, b| b.0.rank().cmp(&a.0.rank()));
-        let mut withdrawn = BTreeSet::new();
-        for (correction, withdraws) in corrections {
-            if !withdrawn.contains(correction.event.as_str()) {
-                withdrawn.insert(withdraws);
-            }
-        }
-        withdrawn
+    fn is_in(&self, each: &KnownFact<'a>) -> bool {
+        self.until.is_none_or(|until| each.fact.known_from() <= until)
     }
 
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
+        self.all().next().is_none()
     }
 
     /// Every fact, in the order of content ids.
     pub fn all(&self) -> impl Iterator<Item = &KnownFact<'a>> {
-        self.facts.values()
+        self.facts.values().filter(|each| self.is_in(each))
     }
 
     /// Every subject that a fact is about.
@@ -120,7 +87,8 @@ impl<'a> Known<'a> {
 
     /// Every fact about a subject, withdrawn ones included.
     pub fn about(&self, subject: &Subject) -> impl Iterator<Item = &KnownFact<'a>> {
-        self.by_subject.get(subject).into_iter().flatten().filter_map(|id| self.facts.get(id))
+        let ids = self.by_subject.get(subject).into_iter().flatten();
+        ids.filter_map(|id| self.facts.get(id)).filter(|each| self.is_in(each))
     }
 
     /// The facts about a subject that count.
@@ -155,11 +123,59 @@ impl<'a> Known<'a> {
     #[must_use]
     pub fn told_times(&self) -> Vec<TimestampMs> {
         let times: BTreeSet<TimestampMs> = self
-            .facts
-            .values()
+            .all()
             .filter(|known| !matches!(known.fact.draft.body, Body::Condition(_)))
-            .map(|known| known.fact.told)
+            .map(|known| known.fact.known_from())
             .collect();
         times.into_iter().collect()
     }
+}
+
+fn add<'a>(facts: &mut BTreeMap<ContentId, KnownFact<'a>>, telling: &'a Telling) {
+    let fact = &telling.fact;
+    let Some(old) = facts.get_mut(&fact.id) else {
+        let evidence = vec![telling.evidence];
+        let fresh = KnownFact { fact, evidence, contradicted: false, withdrawn: false, counts: true };
+        facts.insert(fact.id, fresh);
+        return;
+    };
+    old.contradicted |= old.fact.draft != fact.draft || old.fact.source != fact.source;
+    if old.evidence.contains(&telling.evidence) {
+        return;
+    }
+    // The earliest record time counts; among equal ones the content, then the position, decides.
+    let replaces = match fact.told.cmp(&old.fact.told) {
+        Ordering::Less => true,
+        Ordering::Greater => false,
+        Ordering::Equal => match fact.digest().cmp(&old.fact.digest()) {
+            Ordering::Equal => old.evidence.first().is_some_and(|first| telling.evidence < *first),
+            other => other == Ordering::Less,
+        },
+    };
+    if replaces {
+        old.fact = fact;
+        old.evidence.insert(0, telling.evidence);
+    } else {
+        old.evidence.push(telling.evidence);
+    }
+}
+
+/// Events that a correction known takes back, and whether there is any correction. A correction that a later one takes back has no effect.
+fn withdrawn_events<'a>(facts: &BTreeMap<ContentId, KnownFact<'a>>) -> (BTreeSet<&'a str>, bool) {
+    let mut corrections: Vec<(&'a Fact, &'a str)> = facts
+        .values()
+        .filter_map(|known| match &known.fact.draft.body {
+            Body::Correction { withdraws } => Some((known.fact, withdraws.as_str())),
+            _ => None,
+        })
+        .collect();
+    corrections.sort_by(|a, b| b.0.rank().cmp(&a.0.rank()));
+    let has_corrections = !corrections.is_empty();
+    let mut withdrawn = BTreeSet::new();
+    for (correction, withdraws) in corrections {
+        if !withdrawn.contains(correction.event.as_str()) {
+            withdrawn.insert(withdraws);
+        }
+    }
+    (withdrawn, has_corrections)
 }

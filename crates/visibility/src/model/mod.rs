@@ -6,6 +6,7 @@
 //! - [`links`], [`conflict`], [`exception`], [`change`]: the other things that follow from the same set.
 //! - [`digest`]: the two state hashes.
 //! - [`moment`]: which facts a question may rest on: as of, at, frontier.
+//! - [`sample`]: the last of each minute of what sensors tell.
 //! - [`scope`]: whose facts a question may see.
 //! - [`time`]: days and instants.
 //!
@@ -20,6 +21,7 @@ pub mod fact;
 pub mod known;
 pub mod links;
 pub mod moment;
+pub mod sample;
 pub mod scope;
 pub mod time;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
-use super::fact::{Classifier, Evidence, Fact, Telling};
+use super::fact::{Classifier, Evidence, Fact};
 
 /// How far a view has read one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +49,23 @@ pub struct Moment {
     pub as_of: TimestampMs,
     /// What was true at this instant; `None` means at `as_of`.
     pub at: Option<TimestampMs>,
+    /// Sampled facts count from the end of their minute: only so does an answer as of a time within it repeat, whatever
+    /// a store has left out. Not needed as of now, nor where offsets say what was known.
+    pub by_minute: bool,
 }
 
 impl Moment {
     /// What is known at `as_of`, of that moment.
     #[must_use]
     pub const fn as_of(as_of: TimestampMs) -> Self {
-        Self { as_of, at: None }
+        Self { as_of, at: None, by_minute: false }
     }
 
     /// Whether the fact had been told.
     #[must_use]
     pub fn knows(&self, fact: &Fact) -> bool {
-        fact.told <= self.as_of
+        let known = if self.by_minute { fact.known_from() } else { fact.told };
+        known <= self.as_of
     }
 
     /// Whether the fact was true then: what happened must have happened by `at`, and plans must have been told by it.
@@ -72,10 +76,5 @@ impl Moment {
             (Classifier::Act, Some(happened)) => happened.start() <= at,
             _ => fact.told <= at,
         }
-    }
-
-    /// The tellings this moment may use.
-    pub fn filter<'a>(&'a self, tellings: &'a [Telling]) -> impl Iterator<Item = &'a Telling> {
-        tellings.iter().filter(|telling| self.knows(&telling.fact))
     }
 }

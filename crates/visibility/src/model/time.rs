@@ -12,6 +12,21 @@ use waybill_types::TimestampMs;
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
 
+/// Milliseconds of a minute.
+const MINUTE_MS: i64 = 60_000;
+
+/// The minute in which an instant lies, counted from 1970.
+#[must_use]
+pub const fn minute(instant: TimestampMs) -> i64 {
+    instant.0.div_euclid(MINUTE_MS)
+}
+
+/// The last millisecond of the minute in which an instant lies.
+#[must_use]
+pub const fn end_of_minute(instant: TimestampMs) -> TimestampMs {
+    TimestampMs(minute(instant).saturating_mul(MINUTE_MS).saturating_add(MINUTE_MS - 1))
+}
+
 /// Times before this day are kept as facts but never count: no business system of ours told of them in good faith.
 pub const BUSINESS_FLOOR: Day = Day(7_305); // 1990-01-01
 

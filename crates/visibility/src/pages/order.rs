@@ -11,7 +11,7 @@ use crate::api::Names;
 use crate::model::change::Change;
 use crate::model::conflict::Conflict;
 use crate::model::time::Day;
-use crate::model::{Answer, Body, Classifier, Subject, Telling};
+use crate::model::{Answer, Body, Classifier, Kind, Subject, Telling};
 use crate::query::history::Line;
 use crate::query::track::{Story, Track};
 
@@ -139,7 +139,8 @@ fn row(line: &Line, own: &Subject, names: &Names) -> Option<ui::TimelineRow> {
         kind,
         what: capitalised(&line.what),
         detail: Some(detail),
-        subject: (line.subject != *own).then(|| subject(&line.subject)),
+        // A correction speaks of an event, which has no page of its own.
+        subject: (line.subject != *own && line.subject.kind != Kind::Event).then(|| subject(&line.subject)),
         evidence: evidence(names, first),
         repeats: count(line.evidence.len().saturating_sub(1)),
         withdrawn: line.withdrawn,
@@ -172,6 +173,15 @@ fn incomplete(track: &Track, names: &Names) -> Vec<ui::Incomplete> {
                 topic: source.name.clone(),
                 since: source.last_record_time.map(stamp),
             });
+        }
+    }
+    for source in names.sources().filter(|source| track.topics.contains(&source.topic)) {
+        if let Some(since) = source.provable_since {
+            reasons.push(ui::Incomplete::ProvableSince { topic: source.name.clone(), since: stamp(since) });
+        }
+        // What is held now has no place in an answer that must repeat.
+        if source.held > 0 && !track.settled.pinned {
+            reasons.push(ui::Incomplete::Held { count: source.held, topic: source.name.clone() });
         }
     }
     if track.is_bounded {

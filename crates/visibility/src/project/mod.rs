@@ -1,20 +1,28 @@
 //! Derive: works out the rows of dirty subjects again. Any order and any repetition give the same rows.
+//!
+//! A batch works on one snapshot, loads each subject once, works each row out once, and writes what differs from what
+//! is there. Changes go on where they stopped, unless something was told for a time that they had passed.
 
 use std::collections::{BTreeSet, VecDeque};
 
+use sha2::{Digest, Sha256};
 use waybill_types::TimestampMs;
 
 use crate::model::answer::Fold;
 use crate::model::exception::{self, Rule};
 use crate::model::{Answer, Kind, Known, Moment, Scope, Subject, change};
-use crate::query::{closure, lists};
-use crate::store::{Derivation, Derived, Read, Store, StoreError};
+use crate::query::closure::{self, Closure, Loader};
+use crate::query::lists;
+use crate::store::{Basis, Changes, Derivation, Derived, Read, Store, StoreError, Words};
 
 /// Dirty subjects taken at once.
-pub const BATCH: usize = 512;
+pub const BATCH: usize = 4_096;
 
 /// Subjects that one dirty subject makes dirty, at most.
 pub const MAX_AFFECTED: usize = 5_000;
+
+/// The end of time: rows rest on everything known.
+const EVER: TimestampMs = TimestampMs(i64::MAX);
 
 /// Works out one batch of dirty subjects. Returns how many were dirty; 0 means that all rows are up to date.
 ///
@@ -27,13 +35,14 @@ pub fn derive_batch(store: &dyn Store) -> Result<usize, StoreError> {
     }
     let rows = {
         let read = store.read()?;
+        let mut loader = Loader::new(read.as_ref(), EVER);
         let mut affected = BTreeSet::new();
-        for subject in &dirty {
-            spread(read.as_ref(), subject, &mut affected)?;
+        for dirty in &dirty {
+            spread(&mut loader, &dirty.subject, &mut affected)?;
         }
         let mut rows = Vec::with_capacity(affected.len());
         for subject in &affected {
-            rows.extend(derivations(read.as_ref(), subject)?);
+            derive(read.as_ref(), &mut loader, subject, &mut rows)?;
         }
         rows
     };
@@ -51,7 +60,11 @@ pub fn derive_all(store: &dyn Store) -> Result<(), StoreError> {
 }
 
 /// Adds `subject`, what lies in it, and the orders and shipments of lines among these: all whose rows rest on it.
-fn spread(read: &dyn Read, subject: &Subject, affected: &mut BTreeSet<Subject>) -> Result<(), StoreError> {
+fn spread(
+    loader: &mut Loader<'_>,
+    subject: &Subject,
+    affected: &mut BTreeSet<Subject>,
+) -> Result<(), StoreError> {
     let mut queue = VecDeque::from([subject.clone()]);
     let mut looked: BTreeSet<Subject> = BTreeSet::new();
     while let Some(next) = queue.pop_front() {
@@ -63,14 +76,12 @@ fn spread(read: &dyn Read, subject: &Subject, affected: &mut BTreeSet<Subject>) 
             continue;
         }
         // What an order's lines rest on does not include their order, but for its promise.
-        for link in read.links_into(&next, closure::MAX_PARTS)? {
-            queue.push_back(link.fact.subject);
-        }
+        queue.extend(loader.parts(&next)?.iter().cloned());
         if next.kind == Kind::Line {
-            for holder in holders(read, &next)? {
+            for holder in loader.holders(&next)? {
                 // Its order may lie in a shipment with all its lines.
                 if holder.kind == Kind::Order {
-                    affected.extend(holders(read, &holder)?);
+                    affected.extend(loader.holders(&holder)?);
                 }
                 affected.insert(holder);
             }
@@ -80,29 +91,23 @@ fn spread(read: &dyn Read, subject: &Subject, affected: &mut BTreeSet<Subject>) 
     Ok(())
 }
 
-/// What a subject was ever told to lie in or to be part of.
-fn holders(read: &dyn Read, subject: &Subject) -> Result<Vec<Subject>, StoreError> {
-    let tellings = read.tellings(subject)?.into_iter();
-    Ok(tellings
-        .filter_map(|telling| match telling.fact.draft.body {
-            crate::model::Body::Link { holder, .. } if !holder.id.is_empty() => Some(holder),
-            _ => None,
-        })
-        .collect())
-}
-
-/// The rows that rest on `subject`'s facts: its own and, for an order, its lines'.
-fn derivations(read: &dyn Read, subject: &Subject) -> Result<Vec<Derivation>, StoreError> {
+/// The rows that rest on `subject`'s facts, as far as they change: its own and, for an order, its lines'.
+fn derive(
+    read: &dyn Read,
+    loader: &mut Loader<'_>,
+    subject: &Subject,
+    rows: &mut Vec<Derivation>,
+) -> Result<(), StoreError> {
     if matches!(subject.kind, Kind::Place | Kind::Event | Kind::Document) {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let closure = closure::load(read, subject)?;
-    if subject.kind == Kind::Line && closure.subjects.iter().any(|other| other.kind == Kind::Order) {
+    if subject.kind == Kind::Line && loader.holders(subject)?.iter().any(|other| other.kind == Kind::Order) {
         // Its order makes its row, from the same facts.
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let moment = Moment::as_of(TimestampMs(i64::MAX));
-    let known = Known::new(&closure.tellings, &moment, &Scope::All);
+    let closure = closure::load(loader, subject)?;
+    let moment = Moment::as_of(EVER);
+    let known = Known::new(closure.tellings(), &moment, &Scope::All);
     let fold = Fold::new(&known);
     let answer = fold.answer(subject);
     let mut own: Vec<Subject> =
@@ -115,21 +120,61 @@ fn derivations(read: &dyn Read, subject: &Subject) -> Result<Vec<Derivation>, St
     let flagged = exception::find(&known, &answer, &moment, &own)
         .iter()
         .any(|exception| !matches!(exception.rule, Rule::Overdue | Rule::ExpectedLate));
-    let mut rows = Vec::with_capacity(lines.len() + 1);
+    let basis = Basis {
+        tellings: told_once(&closure, EVER),
+        latest: closure.tellings().map(|telling| telling.fact.known_from()).max().unwrap_or(EVER),
+    };
     for line in lines {
-        rows.extend(row(&known, &line, false).map(|row| Derivation { row, changes: Vec::new() }));
+        // Words of a line are its order's.
+        let Some(row) = row(&known, &line, false, 0, Basis::default()) else { continue };
+        let before = read.derived(&row.subject)?;
+        if before.as_ref() != Some(&row) {
+            rows.push(Derivation { row, words: None, changes: Changes::More(Vec::new()) });
+        }
     }
-    if let Some(row) = row(&known, &answer, flagged) {
-        rows.push(Derivation { row, changes: change::of(&closure.tellings, subject, &Scope::All) });
+    let text = words(&answer);
+    let Some(row) = row(&known, &answer, flagged, digest(&text), basis) else { return Ok(()) };
+    let before = read.derived(subject)?;
+    if before.as_ref() == Some(&row) {
+        return Ok(());
     }
-    Ok(rows)
+    let differs = before.as_ref().is_none_or(|before| before.words != row.words);
+    let words = differs.then_some(Words { text, replace: before.is_some() });
+    let changes = changes(&closure, subject, before.map(|before| before.basis));
+    rows.push(Derivation { row, words, changes });
+    Ok(())
 }
 
-fn row(known: &Known<'_>, answer: &Answer, flagged: bool) -> Option<Derived> {
+/// How much was told up to `until`, but for what sensors tell: of that, the store gives only the last.
+fn told_once(closure: &Closure, until: TimestampMs) -> u64 {
+    let told = closure.tellings().filter(|telling| !telling.fact.draft.sampled && telling.fact.told <= until);
+    u64::try_from(told.count()).unwrap_or(u64::MAX)
+}
+
+/// Those since the last time, if nothing was told for earlier meanwhile.
+fn changes(closure: &Closure, subject: &Subject, before: Option<Basis>) -> Changes {
+    let goes_on = before.filter(|before| told_once(closure, before.latest) == before.tellings);
+    let after = goes_on.map(|before| before.latest);
+    let found = change::of(closure.tellings(), subject, &Scope::All, after);
+    if after.is_some() { Changes::More(found) } else { Changes::All(found) }
+}
+
+/// What full-text search looks in: one `label value` a line.
+fn words(answer: &Answer) -> String {
+    let values = lists::searchable(answer).into_iter();
+    values.map(|(label, value)| format!("{label} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Never 0, which says that there are no words.
+fn digest(text: &str) -> i64 {
+    let hash = Sha256::digest(text.as_bytes());
+    let first = hash.first_chunk::<8>().map_or(1, |bytes| i64::from_be_bytes(*bytes));
+    if first == 0 { 1 } else { first }
+}
+
+fn row(known: &Known<'_>, answer: &Answer, flagged: bool, words: i64, basis: Basis) -> Option<Derived> {
     let own_facts = known.all().filter(|each| closure::tells_of(each.fact, &answer.subject));
     let first_told = own_facts.map(|each| each.fact.told).min()?;
-    let text: Vec<String> =
-        lists::searchable(answer).into_iter().map(|(label, value)| format!("{label} {value}")).collect();
     Some(Derived {
         subject: answer.subject.clone(),
         state: answer.state,
@@ -140,6 +185,7 @@ fn row(known: &Known<'_>, answer: &Answer, flagged: bool) -> Option<Derived> {
         days_late: answer.days_late,
         first_told,
         flagged,
-        text: text.join("\n"),
+        words,
+        basis,
     })
 }

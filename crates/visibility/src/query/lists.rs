@@ -2,7 +2,8 @@
 
 use waybill_types::TimestampMs;
 
-use super::{QueryError, Question, Settled, closure, settle};
+use super::closure::{self, Loader};
+use super::{QueryError, Question, Settled, settle};
 use crate::model::answer::Fold;
 use crate::model::change::Change;
 use crate::model::exception::{self, Exception};
@@ -33,12 +34,12 @@ pub fn answer_of(
     settled: &Settled,
     subject: &Subject,
 ) -> Result<Option<(Answer, Vec<Exception>)>, StoreError> {
-    let mut closure = closure::load(read, subject)?;
-    closure.tellings.retain(|telling| settled.covers(&telling.evidence));
-    if !settled.scope.sees(closure.tellings.iter().map(|telling| &telling.fact)) {
+    let closure = closure::load(&mut Loader::new(read, settled.moment.as_of), subject)?;
+    let tellings = closure.tellings().filter(|telling| settled.covers(&telling.evidence));
+    if !settled.scope.sees(tellings.clone().map(|telling| &telling.fact)) {
         return Ok(None);
     }
-    let known = Known::new(&closure.tellings, &settled.moment, &settled.scope);
+    let known = Known::new(tellings, &settled.moment, &settled.scope);
     if !known.all().any(|each| closure::tells_of(each.fact, subject)) {
         return Ok(None);
     }

@@ -147,7 +147,7 @@ pub fn settle(read: &dyn Read, question: &Question, now: TimestampMs) -> Result<
     }
     Ok(Settled {
         scope: question.scope.clone(),
-        moment: Moment { as_of, at: question.at },
+        moment: Moment { as_of, at: question.at, by_minute: matches!(question.as_of, AsOf::Time(_)) },
         frontier,
         pinned,
         is_now: question.as_of == AsOf::Now,

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use waybill_types::{TimestampMs, TopicId};
 
+use super::closure::{self, Closure, Loader};
 use super::history::{self, Line};
-use super::{QueryError, Question, Settled, closure, settle};
+use super::{QueryError, Question, Settled, settle};
 use crate::mapping::epcis::gs1::canonical;
 use crate::model::answer::Fold;
 use crate::model::change::{self, Change};
@@ -13,9 +14,10 @@ use crate::model::conflict::{self, Conflict};
 use crate::model::exception::{self, Exception};
 use crate::model::known::KnownFact;
 use crate::model::links::Link;
+use crate::model::sample::Latest;
 use crate::model::time::instant_text;
 use crate::model::{Answer, Body, Kind, Known, Moment, Subject, Telling};
-use crate::store::Read;
+use crate::store::{Read, Sampled};
 
 /// Readings given with an answer, at most.
 pub const MAX_READINGS: usize = 240;
@@ -71,7 +73,7 @@ pub struct Story {
 struct Found {
     settled: Settled,
     subject: Subject,
-    closure: closure::Closure,
+    closure: Closure,
 }
 
 /// Finds the subject and its facts; of several kinds with one id the first in the order of [`Kind`].
@@ -92,17 +94,22 @@ fn find(
         if kind.is_some_and(|kind| kind != subject.kind) {
             continue;
         }
-        let mut closure = closure::load(read, &subject)?;
-        closure.tellings.retain(|telling| settled.covers(&telling.evidence));
-        let visible = closure.tellings.iter().map(|telling| &telling.fact);
+        let closure = closure::load(&mut Loader::new(read, settled.moment.as_of), &subject)?;
+        let visible = told(&closure, &settled).map(|telling| &telling.fact);
         let known = visible.clone().any(|fact| {
             closure::tells_of(fact, &subject) && settled.moment.knows(fact) && settled.scope.allows(fact)
         });
-        if known && settled.scope.sees(visible) {
+        let seen = settled.scope.sees(visible);
+        if known && seen {
             return Ok(Found { settled, subject, closure });
         }
     }
     Err(QueryError::Unknown { id: id.to_owned(), as_of: instant_text(settled.moment.as_of) })
+}
+
+/// What was told below the frontier.
+fn told<'c>(closure: &'c Closure, settled: &'c Settled) -> impl Iterator<Item = &'c Telling> + Clone {
+    closure.tellings().filter(|telling| settled.covers(&telling.evidence))
 }
 
 /// Answers for the subject called `id`.
@@ -143,21 +150,27 @@ fn readings(read: &dyn Read, settled: &Settled, subjects: &[Subject]) -> Result<
     for subject in
         subjects.iter().filter(|subject| matches!(subject.kind, Kind::Container | Kind::Pallet | Kind::Item))
     {
-        let newest = read.readings(subject, settled.moment.as_of, MAX_READINGS)?;
-        found.extend(newest.into_iter().filter(|telling| {
-            settled.covers(&telling.evidence)
-                && settled.scope.allows(&telling.fact)
-                && settled.moment.holds(&telling.fact)
-        }));
+        let newest = read.sampled(subject, Sampled::Readings, settled.moment.as_of, MAX_READINGS)?;
+        let allowed: Vec<Telling> = newest
+            .into_iter()
+            .filter(|telling| {
+                settled.covers(&telling.evidence)
+                    && settled.scope.allows(&telling.fact)
+                    && settled.moment.knows(&telling.fact)
+                    && settled.moment.holds(&telling.fact)
+            })
+            .collect();
+        let latest = Latest::of(allowed.iter().map(|telling| &telling.fact));
+        found.extend(allowed.iter().filter(|telling| latest.keeps(&telling.fact)).cloned());
     }
     Ok(found)
 }
 
-fn answer(settled: Settled, subject: &Subject, closure: &closure::Closure, readings: Vec<Telling>) -> Track {
-    let known = Known::new(&closure.tellings, &settled.moment, &settled.scope);
+fn answer(settled: Settled, subject: &Subject, closure: &Closure, readings: Vec<Telling>) -> Track {
+    let known = Known::new(told(closure, &settled), &settled.moment, &settled.scope);
     let fold = Fold::new(&known);
     let answer = fold.answer(subject);
-    let topics: BTreeSet<TopicId> = closure.tellings.iter().map(|telling| telling.evidence.topic).collect();
+    let topics: BTreeSet<TopicId> = told(closure, &settled).map(|telling| telling.evidence.topic).collect();
     let is_final = settled.is_final(topics.iter().copied());
     let counting = || closure.subjects.iter().flat_map(|subject| known.counting(subject));
     let revised = if is_final { revised(&known, &settled.moment, &closure.subjects) } else { Vec::new() };
@@ -197,9 +210,9 @@ fn revised(known: &Known<'_>, moment: &Moment, subjects: &[Subject]) -> Vec<Line
     lines.into_iter().filter(|line| first(line).is_some_and(|high| high > moment.as_of)).collect()
 }
 
-fn story(settled: &Settled, subject: &Subject, closure: &closure::Closure, now: TimestampMs) -> Story {
+fn story(settled: &Settled, subject: &Subject, closure: &Closure, now: TimestampMs) -> Story {
     let moment = Moment::as_of(if settled.pinned { settled.moment.as_of } else { now });
-    let known = Known::new(&closure.tellings, &moment, &settled.scope);
+    let known = Known::new(told(closure, settled), &moment, &settled.scope);
     let answer_now = Fold::new(&known).answer(subject);
     let mut ticks = BTreeSet::new();
     for each in closure.subjects.iter().flat_map(|subject| known.about(subject)) {
@@ -223,7 +236,7 @@ fn story(settled: &Settled, subject: &Subject, closure: &closure::Closure, now: 
     Story {
         answer_now: Some(answer_now),
         ticks: ticks.into_iter().collect(),
-        changes: change::of(&closure.tellings, subject, &settled.scope),
+        changes: change::of(told(closure, settled), subject, &settled.scope, None),
         deliveries,
         facts: closure.subjects.iter().flat_map(|subject| known.counting(subject)).count(),
     }

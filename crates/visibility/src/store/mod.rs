@@ -7,7 +7,9 @@
 
 pub mod schema;
 pub mod sqlite;
+mod sqlite_collect;
 mod sqlite_read;
+mod sqlite_rows;
 mod sqlite_write;
 
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
@@ -69,8 +71,19 @@ pub struct PartitionBatch {
     pub expected: Offset,
     /// The next offset once it is taken.
     pub next: Offset,
+    /// Records behind a quarantined one of the same key are held.
+    pub ordered: bool,
+    /// What was known of the topic's history when it was first read.
+    pub kept: Kept,
     /// The records.
     pub records: Vec<Collected>,
+}
+
+/// What was known of a topic's history when it was first read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Since when all that comes is seen, where what came before may be gone: the topic is compacted.
+    pub since: Option<TimestampMs>,
 }
 
 /// Whether a batch was taken.
@@ -104,6 +117,8 @@ pub struct Counts {
     pub quarantined: u64,
     /// Rows in quarantine; must equal `quarantined`.
     pub quarantine_rows: u64,
+    /// Rows held; must equal `held`.
+    pub held_rows: u64,
 }
 
 impl Counts {
@@ -112,6 +127,7 @@ impl Counts {
     pub const fn is_conserved(&self) -> bool {
         self.taken == self.projected + self.held + self.quarantined
             && self.quarantined == self.quarantine_rows
+            && self.held == self.held_rows
     }
 }
 
@@ -124,6 +140,10 @@ pub struct SourceRow {
     pub name: String,
     /// What maps it.
     pub mapping: Mapping,
+    /// The record time from which its history can be proven, where something before may be gone.
+    pub provable_since: Option<TimestampMs>,
+    /// Records held behind quarantined ones.
+    pub held: u64,
 }
 
 /// A refused record, kept whole.
@@ -143,6 +163,8 @@ pub struct QuarantineRow {
     pub reason: String,
     /// What refused it.
     pub mapping: String,
+    /// It is not refused itself: it waits behind a refused record of the same key.
+    pub held: bool,
 }
 
 /// The derived row of a subject: what lists and search need, as of everything known.
@@ -166,8 +188,19 @@ pub struct Derived {
     pub first_told: TimestampMs,
     /// Something is wrong with one of its facts: a rule other than those about promises finds it.
     pub flagged: bool,
-    /// What full-text search looks in: one `label value` a line.
-    pub text: String,
+    /// A digest of what full-text search looks in; 0 when it does not look at this subject.
+    pub words: i64,
+    /// What the row rests on.
+    pub basis: Basis,
+}
+
+/// How much a derived row rests on: with it, deriving goes on where it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Basis {
+    /// Tellings looked at.
+    pub tellings: u64,
+    /// The latest of their record times.
+    pub latest: TimestampMs,
 }
 
 /// What deriving gives for one subject.
@@ -175,8 +208,48 @@ pub struct Derived {
 pub struct Derivation {
     /// Its row.
     pub row: Derived,
-    /// Its changes, by record time.
-    pub changes: Vec<Change>,
+    /// What full-text search looks in; `None` leaves it as it is.
+    pub words: Option<Words>,
+    /// Its changes.
+    pub changes: Changes,
+}
+
+/// What full-text search looks in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// One `label value` a line.
+    pub text: String,
+    /// Others were there before.
+    pub replace: bool,
+}
+
+/// The changes of a subject, by record time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changes {
+    /// All there are.
+    All(Vec<Change>),
+    /// Those that came to be since it was last derived.
+    More(Vec<Change>),
+}
+
+/// A subject whose rows must be worked out again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dirty {
+    /// Which.
+    pub subject: Subject,
+    /// What made it so; a later mark keeps it dirty.
+    pub mark: i64,
+}
+
+/// What sensors tell of a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampled {
+    /// Readings, within limits and outside.
+    Readings,
+    /// Readings outside their limits.
+    Excursions,
+    /// Places.
+    Positions,
 }
 
 /// The two state hashes and what they cover.
@@ -253,28 +326,35 @@ pub trait Read {
     /// The store failed.
     fn resolve(&self, id: &str) -> Result<Vec<Subject>, StoreError>;
 
-    /// All that was told of a subject, but of readings only those outside their limits.
+    /// All that was told of a subject, but for what sensors tell.
     ///
     /// # Errors
     /// The store failed.
     fn tellings(&self, subject: &Subject) -> Result<Vec<Telling>, StoreError>;
 
-    /// The newest `limit` readings of a subject told up to `as_of`, oldest first.
+    /// Of what sensors told of a subject up to `as_of`, the `limit` that happened last, in the order of happening.
     ///
     /// # Errors
     /// The store failed.
-    fn readings(
+    fn sampled(
         &self,
         subject: &Subject,
+        what: Sampled,
         as_of: TimestampMs,
         limit: usize,
     ) -> Result<Vec<Telling>, StoreError>;
 
-    /// Up to `limit` links told of anything as part of `holder`.
+    /// Those of a subject's tellings that came with a link of it.
     ///
     /// # Errors
     /// The store failed.
-    fn links_into(&self, holder: &Subject, limit: usize) -> Result<Vec<Telling>, StoreError>;
+    fn links(&self, part: &Subject) -> Result<Vec<Telling>, StoreError>;
+
+    /// Up to `limit` subjects that were ever told to be part of `holder`.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn parts(&self, holder: &Subject, limit: usize) -> Result<Vec<Subject>, StoreError>;
 
     /// Whether any correction was ever told.
     ///
@@ -360,13 +440,13 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// The store failed.
-    fn dirty(&self, limit: usize) -> Result<Vec<Subject>, StoreError>;
+    fn dirty(&self, limit: usize) -> Result<Vec<Dirty>, StoreError>;
 
-    /// Replaces the derived rows of subjects and makes `clean` clean, in one transaction.
+    /// Replaces derived rows and makes `clean` clean unless something new touched them, in one transaction.
     ///
     /// # Errors
     /// The store failed; nothing was replaced.
-    fn derive(&self, rows: &[Derivation], clean: &[Subject]) -> Result<(), StoreError>;
+    fn derive(&self, rows: &[Derivation], clean: &[Dirty]) -> Result<(), StoreError>;
 
     /// Up to `limit` quarantined records that their topic has not received.
     ///

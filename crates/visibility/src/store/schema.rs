@@ -1,16 +1,21 @@
 //! The tables. A change here means a new [`FORMAT`]; stores of another format are rebuilt from the log, not migrated.
+//!
+//! Facts lie clustered by subject, so that a question reads one range a subject and collect writes one tree. A row
+//! holds what one event told of one subject, and of one class: fewer and larger rows than one a fact.
 
 /// The format of the tables, kept in `user_version`.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
-/// Classes of facts, so that readings can be left out of most queries.
+/// Classes of facts: what is told by sensors all the time is read by range of time only.
 pub(super) mod class {
-    /// Anything but a reading.
+    /// Told of once: `at` is the record time.
     pub(crate) const PLAIN: i64 = 0;
-    /// A reading within its limits.
+    /// A reading within its limits: `at` is the event time, as for the others below.
     pub(crate) const READING: i64 = 1;
     /// A reading outside its limits.
     pub(crate) const EXCURSION: i64 = 2;
+    /// A place told by a sensor.
+    pub(crate) const POSITION: i64 = 3;
 }
 
 /// Makes all tables.
@@ -19,19 +24,24 @@ CREATE TABLE topic (
   ref INTEGER PRIMARY KEY,
   id BLOB NOT NULL UNIQUE,
   name TEXT NOT NULL,
-  mapping TEXT NOT NULL
+  mapping TEXT NOT NULL,
+  since INTEGER
 );
 CREATE TABLE part (
+  ref INTEGER PRIMARY KEY,
   topic INTEGER NOT NULL,
   partition INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  first_stamp INTEGER NOT NULL,
   next INTEGER NOT NULL,
   high INTEGER,
   taken INTEGER NOT NULL DEFAULT 0,
   projected INTEGER NOT NULL DEFAULT 0,
   held INTEGER NOT NULL DEFAULT 0,
   quarantined INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (topic, partition)
-) WITHOUT ROWID;
+  UNIQUE (topic, partition)
+);
+CREATE TABLE source (ref INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE subject (
   ref INTEGER PRIMARY KEY,
   kind INTEGER NOT NULL,
@@ -40,27 +50,27 @@ CREATE TABLE subject (
 );
 CREATE INDEX subject_event ON subject (ref) WHERE kind = 10;
 CREATE TABLE fact (
-  topic INTEGER NOT NULL,
-  partition INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  class INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  part INTEGER NOT NULL,
   offset INTEGER NOT NULL,
   idx INTEGER NOT NULL,
+  told INTEGER NOT NULL,
   stamp INTEGER NOT NULL,
   high INTEGER,
-  id BLOB NOT NULL,
+  source INTEGER NOT NULL,
+  links INTEGER NOT NULL,
   event TEXT NOT NULL,
-  subject INTEGER NOT NULL,
-  holder INTEGER,
-  class INTEGER NOT NULL,
-  append INTEGER NOT NULL,
-  told INTEGER NOT NULL,
-  source TEXT NOT NULL,
-  draft TEXT NOT NULL,
-  PRIMARY KEY (topic, partition, offset, idx)
+  ids BLOB NOT NULL,
+  drafts BLOB NOT NULL,
+  PRIMARY KEY (subject, class, at, part, offset, idx)
 ) WITHOUT ROWID;
-CREATE INDEX fact_subject ON fact (subject, class, told);
-CREATE INDEX fact_holder ON fact (holder) WHERE holder IS NOT NULL;
-CREATE INDEX fact_event ON fact (event) WHERE class = 0;
-CREATE TABLE dirty (subject INTEGER PRIMARY KEY);
+CREATE TABLE held_in (holder INTEGER NOT NULL, part INTEGER NOT NULL, PRIMARY KEY (holder, part)) WITHOUT ROWID;
+CREATE TABLE told_of (event INTEGER NOT NULL, subject INTEGER NOT NULL, PRIMARY KEY (event, subject)) WITHOUT ROWID;
+CREATE TABLE mark (number INTEGER NOT NULL);
+INSERT INTO mark VALUES (0);
+CREATE TABLE dirty (subject INTEGER PRIMARY KEY, mark INTEGER NOT NULL);
 CREATE TABLE derived (
   subject INTEGER PRIMARY KEY,
   kind INTEGER NOT NULL,
@@ -72,9 +82,12 @@ CREATE TABLE derived (
   days_late INTEGER,
   first_told INTEGER NOT NULL,
   flagged INTEGER NOT NULL,
-  text TEXT NOT NULL
+  words INTEGER NOT NULL,
+  tellings INTEGER NOT NULL,
+  latest INTEGER NOT NULL
 );
-CREATE INDEX derived_kind ON derived (kind, promised);
+CREATE INDEX derived_kind ON derived (kind, delivered_told, promised);
+CREATE INDEX derived_flagged ON derived (kind) WHERE flagged;
 CREATE VIRTUAL TABLE words USING fts5(text, content='', contentless_delete=1, tokenize='unicode61');
 CREATE TABLE change (
   subject INTEGER NOT NULL,
@@ -98,9 +111,11 @@ CREATE TABLE quarantine (
   headers TEXT NOT NULL,
   reason TEXT NOT NULL,
   mapping TEXT NOT NULL,
-  sent INTEGER NOT NULL DEFAULT 0,
+  held INTEGER NOT NULL,
+  sent INTEGER NOT NULL,
   PRIMARY KEY (topic, partition, offset)
 ) WITHOUT ROWID;
 CREATE INDEX quarantine_outbox ON quarantine (sent) WHERE sent = 0;
+CREATE TABLE blocked (part INTEGER NOT NULL, key BLOB NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID;
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, token TEXT NOT NULL) WITHOUT ROWID;
 ";

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{FORMAT, TABLES};
-use super::{Derivation, PartitionBatch, QuarantineRow, Read, Store, StoreError, Taken};
-use crate::model::Subject;
+use super::sqlite_rows::{Names, Refs};
+use super::{Derivation, Dirty, PartitionBatch, QuarantineRow, Read, Store, StoreError, Taken};
 
 /// Readers kept open at most; more are opened when needed and closed after use.
 const POOLED_READERS: usize = 8;
@@ -15,12 +16,22 @@ const POOLED_READERS: usize = 8;
 /// Pages kept in memory by the writer, in KiB (negative is SQLite's way of saying so).
 const WRITER_CACHE: i64 = -65_536;
 
+/// Pages of the write-ahead file after which it is carried over: seldom, since a batch touches the same pages again.
+const CHECKPOINT_PAGES: i64 = 16_384;
+
 /// An SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    pub(super) writer: Mutex<Connection>,
+    pub(super) writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
+}
+
+/// The one connection that writes, and the numbers it knows.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) refs: Refs,
 }
 
 impl SqliteStore {
@@ -37,7 +48,8 @@ impl SqliteStore {
         writer.pragma_update(None, "synchronous", "normal")?;
         writer.pragma_update(None, "cache_size", WRITER_CACHE)?;
         writer.pragma_update(None, "temp_store", "memory")?;
-        writer.set_prepared_statement_cache_capacity(64);
+        writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        prepare_once(&writer)?;
         let format: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match format {
             FORMAT => {}
@@ -49,7 +61,8 @@ impl SqliteStore {
             }
             found => return Err(StoreError::Format { found, expected: FORMAT }),
         }
-        Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+        let writer = Mutex::new(Writer { connection: writer, refs: Refs::default() });
+        Ok(Self { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
     }
 
     fn reader(&self) -> Result<Connection, StoreError> {
@@ -59,9 +72,16 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let reader = Connection::open_with_flags(&self.path, flags)?;
         reader.busy_timeout(std::time::Duration::from_secs(5))?;
-        reader.set_prepared_statement_cache_capacity(64);
+        prepare_once(&reader)?;
         Ok(reader)
     }
+}
+
+/// Statements are prepared once: plans do not depend on the values bound, else SQLite prepares again for each.
+fn prepare_once(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_prepared_statement_cache_capacity(128);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 impl Store for SqliteStore {
@@ -69,18 +89,18 @@ impl Store for SqliteStore {
         let connection = self.reader()?;
         // A deferred transaction sees one snapshot from its first read on.
         connection.execute_batch("BEGIN")?;
-        Ok(Box::new(Snapshot { store: self, connection: Some(connection) }))
+        Ok(Box::new(Snapshot { store: self, connection: Some(connection), names: Names::default() }))
     }
 
     fn collect(&self, batches: &[PartitionBatch]) -> Result<Vec<Taken>, StoreError> {
         self.collect_batches(batches)
     }
 
-    fn dirty(&self, limit: usize) -> Result<Vec<Subject>, StoreError> {
+    fn dirty(&self, limit: usize) -> Result<Vec<Dirty>, StoreError> {
         self.dirty_subjects(limit)
     }
 
-    fn derive(&self, rows: &[Derivation], clean: &[Subject]) -> Result<(), StoreError> {
+    fn derive(&self, rows: &[Derivation], clean: &[Dirty]) -> Result<(), StoreError> {
         self.replace_derived(rows, clean)
     }
 
@@ -101,6 +121,7 @@ impl Store for SqliteStore {
 pub(super) struct Snapshot<'s> {
     store: &'s SqliteStore,
     connection: Option<Connection>,
+    pub(super) names: Names,
 }
 
 impl Snapshot<'_> {

@@ -1,38 +1,26 @@
 //! Reads of one snapshot of the file.
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
+use super::schema::class;
 use super::sqlite::Snapshot;
+use super::sqlite_rows::{FACT, SqlResult, subject_of, topic_of, unpack, unreadable};
 use super::sqlite_write::to_i64;
 use super::{
-    Candidate, Counts, Derived, Listing, Match, QuarantineRow, Read, SourceRow, StateHashes, StoreError,
+    Basis, Candidate, Counts, Derived, Listing, Match, QuarantineRow, Read, Sampled, SourceRow, StateHashes,
+    StoreError,
 };
 use crate::model::change::Change;
-use crate::model::digest::{ContentHash, LogHash, Stored};
-use crate::model::time::{Day, When};
-use crate::model::{ContentId, Evidence, Fact, FactDraft, Frontier, Kind, Position, State, Subject, Telling};
+use crate::model::digest::StateHash;
+use crate::model::time::{DAY_MS, Day, When};
+use crate::model::{Evidence, Frontier, Kind, Position, State, Subject, Telling};
 
-type SqlResult<T> = Result<T, rusqlite::Error>;
+/// Columns before those of the subject in a row of facts.
+const FACT_COLUMNS: usize = 9;
 
-/// The columns of a telling, for [`telling`].
-const TELLING: &str =
-    "t.id, f.partition, f.offset, f.idx, f.stamp, f.high, f.id, f.event, s.kind, s.id, f.told,
-    f.source, f.draft FROM fact f JOIN topic t ON t.ref = f.topic JOIN subject s ON s.ref = f.subject";
-
-fn unreadable(column: usize, what: &str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, what.to_owned().into())
-}
-
-pub(super) fn subject_of(row: &Row<'_>, at: usize) -> SqlResult<Subject> {
-    let kind = Kind::from_code(row.get(at)?).ok_or_else(|| unreadable(at, "an unknown kind of subject"))?;
-    Ok(Subject { kind, id: row.get(at + 1)? })
-}
-
-fn topic_of(row: &Row<'_>, at: usize) -> SqlResult<TopicId> {
-    row.get::<_, [u8; 16]>(at).map(TopicId)
-}
+/// Text matches that are ranked, at most.
+const MAX_RANKED: usize = 2_000;
 
 fn day_of(row: &Row<'_>, at: usize) -> SqlResult<Option<Day>> {
     Ok(row.get::<_, Option<i32>>(at)?.map(Day))
@@ -40,30 +28,6 @@ fn day_of(row: &Row<'_>, at: usize) -> SqlResult<Option<Day>> {
 
 fn count(row: &Row<'_>, at: usize) -> SqlResult<u64> {
     u64::try_from(row.get::<_, i64>(at)?).map_err(|_| unreadable(at, "a negative count"))
-}
-
-fn telling(row: &Row<'_>) -> SqlResult<Telling> {
-    let draft: String = row.get(12)?;
-    let draft: FactDraft =
-        serde_json::from_str(&draft).map_err(|fault| unreadable(12, &fault.to_string()))?;
-    Ok(Telling {
-        fact: Fact {
-            id: ContentId(row.get(6)?),
-            event: row.get(7)?,
-            subject: subject_of(row, 8)?,
-            told: TimestampMs(row.get(10)?),
-            source: row.get(11)?,
-            draft,
-        },
-        evidence: Evidence {
-            topic: topic_of(row, 0)?,
-            partition: PartitionId(row.get(1)?),
-            offset: Offset(row.get(2)?),
-            index: row.get(3)?,
-            timestamp: TimestampMs(row.get(4)?),
-            high_before: row.get::<_, Option<i64>>(5)?.map(TimestampMs),
-        },
-    })
 }
 
 pub(super) fn quarantine_row(row: &Row<'_>) -> SqlResult<QuarantineRow> {
@@ -83,6 +47,7 @@ pub(super) fn quarantine_row(row: &Row<'_>) -> SqlResult<QuarantineRow> {
         headers: serde_json::from_str(&headers).map_err(|fault| unreadable(7, &fault.to_string()))?,
         reason: row.get(8)?,
         mapping: row.get(9)?,
+        held: row.get(10)?,
     })
 }
 
@@ -97,12 +62,13 @@ fn derived_row(row: &Row<'_>) -> SqlResult<Derived> {
         days_late: row.get(7)?,
         first_told: TimestampMs(row.get(8)?),
         flagged: row.get(9)?,
-        text: row.get(10)?,
+        words: row.get(10)?,
+        basis: Basis { tellings: count(row, 11)?, latest: TimestampMs(row.get(12)?) },
     })
 }
 
 const DERIVED: &str = "SELECT s.kind, s.id, d.state, d.promised, d.estimated, d.delivered, d.delivered_told,
-    d.days_late, d.first_told, d.flagged, d.text FROM derived d JOIN subject s ON s.ref = d.subject";
+    d.days_late, d.first_told, d.flagged, d.words, d.tellings, d.latest FROM derived d JOIN subject s ON s.ref = d.subject";
 
 fn change_row(row: &Row<'_>) -> SqlResult<Change> {
     let what: String = row.get(3)?;
@@ -119,12 +85,12 @@ fn change_row(row: &Row<'_>) -> SqlResult<Change> {
         old: row.get(4)?,
         new: row.get(5)?,
         happened: happened.as_deref().and_then(When::parse),
-        evidence: evidence.as_deref().and_then(unpack),
+        evidence: evidence.as_deref().and_then(unpack_evidence),
     })
 }
 
 /// The opposite of how the writer packs evidence.
-fn unpack(bytes: &[u8]) -> Option<Evidence> {
+fn unpack_evidence(bytes: &[u8]) -> Option<Evidence> {
     let (topic, rest) = bytes.split_first_chunk::<16>()?;
     let (partition, rest) = rest.split_first_chunk::<4>()?;
     let (offset, rest) = rest.split_first_chunk::<8>()?;
@@ -162,6 +128,19 @@ impl Snapshot<'_> {
         Ok(rows.collect::<SqlResult<_>>()?)
     }
 
+    /// What the rows of `sql` tell of a subject, whose number is its first parameter.
+    fn facts(&self, subject: &Subject, sql: &str, more: &[i64]) -> Result<Vec<Telling>, StoreError> {
+        let Some(number) = self.number(subject)? else { return Ok(Vec::new()) };
+        let connection = self.connection()?;
+        let mut find = connection.prepare_cached(sql)?;
+        let mut rows = find.query(params_from_iter(std::iter::once(&number).chain(more)))?;
+        let mut tellings = Vec::new();
+        while let Some(row) = rows.next()? {
+            unpack(row, subject, &self.names, connection, &mut tellings)?;
+        }
+        Ok(tellings)
+    }
+
     fn number(&self, subject: &Subject) -> Result<Option<i64>, StoreError> {
         Ok(self
             .connection()?
@@ -183,16 +162,25 @@ impl Read for Snapshot<'_> {
     }
 
     fn sources(&self) -> Result<Vec<SourceRow>, StoreError> {
-        self.rows("SELECT id, name, mapping FROM topic ORDER BY name, id", [], |row| {
+        // Of partitions that had lost their beginning, the one whose first record was told last.
+        let sql =
+            "SELECT t.id, t.name, t.mapping, max(coalesce(t.since, lost), coalesce(lost, t.since)), held FROM
+            (SELECT t.*, (SELECT max(first_stamp) FROM part p WHERE p.topic = t.ref AND p.first > 0) AS lost,
+             (SELECT coalesce(sum(held), 0) FROM part p WHERE p.topic = t.ref) AS held
+             FROM topic t) t ORDER BY t.name, t.id";
+        self.rows(sql, [], |row| {
             let mapping: String = row.get(2)?;
             let mapping = mapping.parse().map_err(|_| unreadable(2, "an unknown mapping"))?;
-            Ok(SourceRow { topic: topic_of(row, 0)?, name: row.get(1)?, mapping })
+            let provable_since = row.get::<_, Option<i64>>(3)?.map(TimestampMs);
+            let held = count(row, 4)?;
+            Ok(SourceRow { topic: topic_of(row, 0)?, name: row.get(1)?, mapping, provable_since, held })
         })
     }
 
     fn counts(&self) -> Result<Vec<Counts>, StoreError> {
         let sql = "SELECT t.id, t.name, p.partition, p.taken, p.projected, p.held, p.quarantined,
-            (SELECT count(*) FROM quarantine q WHERE q.topic = p.topic AND q.partition = p.partition)
+            (SELECT count(*) FROM quarantine q WHERE q.topic = p.topic AND q.partition = p.partition AND NOT q.held),
+            (SELECT count(*) FROM quarantine q WHERE q.topic = p.topic AND q.partition = p.partition AND q.held)
             FROM part p JOIN topic t ON t.ref = p.topic ORDER BY t.name, t.id, p.partition";
         self.rows(sql, [], |row| {
             Ok(Counts {
@@ -204,6 +192,7 @@ impl Read for Snapshot<'_> {
                 held: count(row, 5)?,
                 quarantined: count(row, 6)?,
                 quarantine_rows: count(row, 7)?,
+                held_rows: count(row, 8)?,
             })
         })
     }
@@ -215,30 +204,46 @@ impl Read for Snapshot<'_> {
     }
 
     fn tellings(&self, subject: &Subject) -> Result<Vec<Telling>, StoreError> {
-        let Some(number) = self.number(subject)? else { return Ok(Vec::new()) };
-        self.rows(&format!("SELECT {TELLING} WHERE f.subject = ?1 AND f.class IN (0, 2)"), [number], telling)
+        let sql = format!("SELECT {FACT} FROM fact f WHERE f.subject = ?1 AND f.class = 0");
+        self.facts(subject, &sql, &[])
     }
 
-    fn readings(
+    fn sampled(
         &self,
         subject: &Subject,
+        what: Sampled,
         as_of: TimestampMs,
         limit: usize,
     ) -> Result<Vec<Telling>, StoreError> {
-        let Some(number) = self.number(subject)? else { return Ok(Vec::new()) };
+        let classes: &[i64] = match what {
+            Sampled::Readings => &[class::READING, class::EXCURSION],
+            Sampled::Excursions => &[class::EXCURSION],
+            Sampled::Positions => &[class::POSITION],
+        };
         let sql = format!(
-            "SELECT {TELLING} WHERE f.subject = ?1 AND f.class IN (1, 2) AND f.told <= ?2
-             ORDER BY f.told DESC, f.id LIMIT ?3"
+            "SELECT {FACT} FROM fact f WHERE f.subject = ?1 AND f.class = ?2 AND f.at <= ?3 AND f.told <= ?4
+             ORDER BY f.at DESC, f.part DESC, f.offset DESC, f.idx DESC LIMIT ?5"
         );
-        let mut found = self.rows(&sql, params![number, as_of.get(), to_i64(limit)], telling)?;
-        found.reverse();
+        // What is told as happening much later than it is told is not meant.
+        let latest = as_of.get().saturating_add(DAY_MS);
+        let mut found = Vec::new();
+        for class in classes {
+            found.extend(self.facts(subject, &sql, &[*class, latest, as_of.get(), to_i64(limit)])?);
+        }
+        found.sort_by_key(|telling| (telling.fact.draft.happened.map(When::start), telling.evidence));
+        found.drain(..found.len().saturating_sub(limit));
         Ok(found)
     }
 
-    fn links_into(&self, holder: &Subject, limit: usize) -> Result<Vec<Telling>, StoreError> {
+    fn links(&self, part: &Subject) -> Result<Vec<Telling>, StoreError> {
+        let sql = format!("SELECT {FACT} FROM fact f WHERE f.subject = ?1 AND f.class = 0 AND f.links");
+        self.facts(part, &sql, &[])
+    }
+
+    fn parts(&self, holder: &Subject, limit: usize) -> Result<Vec<Subject>, StoreError> {
         let Some(number) = self.number(holder)? else { return Ok(Vec::new()) };
-        let sql = format!("SELECT {TELLING} WHERE f.holder = ?1 LIMIT ?2");
-        self.rows(&sql, params![number, to_i64(limit)], telling)
+        let sql = "SELECT s.kind, s.id FROM held_in h JOIN subject s ON s.ref = h.part WHERE h.holder = ?1 LIMIT ?2";
+        self.rows(sql, params![number, to_i64(limit)], |row| subject_of(row, 0))
     }
 
     fn has_corrections(&self) -> Result<bool, StoreError> {
@@ -261,13 +266,21 @@ impl Read for Snapshot<'_> {
         add(self.resolve(words)?, Match::Exact);
         // The end of the range is the first text that does not begin with the words.
         let end = format!("{words}\u{10ffff}");
-        let sql = "SELECT s.kind, s.id FROM subject s JOIN derived d ON d.subject = s.ref
-            WHERE s.id >= ?1 AND s.id < ?2 ORDER BY length(s.id), s.id LIMIT ?3";
-        add(self.rows(sql, params![words, end, to_i64(limit)], |row| subject_of(row, 0))?, Match::Prefix);
+        let sql = "SELECT s.kind, s.id FROM subject s CROSS JOIN derived d ON d.subject = s.ref
+            WHERE s.id >= ?1 AND s.id < ?2 ORDER BY s.id LIMIT ?3";
+        let mut longer = self.rows(sql, params![words, end, to_i64(limit)], |row| subject_of(row, 0))?;
+        longer.sort_by(|a, b| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
+        add(longer, Match::Prefix);
         if let Some(query) = fts_query(words) {
-            let sql = "SELECT s.kind, s.id FROM words w JOIN subject s ON s.ref = w.rowid
-                WHERE words MATCH ?1 ORDER BY s.kind, bm25(words), s.id LIMIT ?2";
-            add(self.rows(sql, params![query, to_i64(limit)], |row| subject_of(row, 0))?, Match::Text);
+            // Of very many the newest are ranked.
+            let sql = "SELECT s.kind, s.id FROM
+                (SELECT rowid, bm25(words) AS score FROM words WHERE words MATCH ?1 ORDER BY rowid DESC LIMIT ?3) w
+                JOIN subject s ON s.ref = w.rowid ORDER BY s.kind, w.score, s.id LIMIT ?2";
+            let looked_at = to_i64(limit.max(MAX_RANKED));
+            add(
+                self.rows(sql, params![query, to_i64(limit), looked_at], |row| subject_of(row, 0))?,
+                Match::Text,
+            );
         }
         Ok(found)
     }
@@ -317,14 +330,39 @@ impl Read for Snapshot<'_> {
     }
 
     fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
-        let sql = "SELECT t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason, q.mapping
+        let sql = "SELECT t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason, q.mapping, q.held
              FROM quarantine q JOIN topic t ON t.ref = q.topic ORDER BY q.stamp DESC, q.offset DESC LIMIT ?1";
         self.rows(sql, [to_i64(limit)], quarantine_row)
     }
 
     fn hashes(&self) -> Result<StateHashes, StoreError> {
-        let (content_hash, facts) = content_hash(self.connection()?)?;
-        let (log_hash, tellings) = log_hash(self.connection()?)?;
+        let connection = self.connection()?;
+        let mut hash = StateHash::default();
+        // Subjects in the order of their ids, which every store has; their facts lie together.
+        let sql = format!(
+            "SELECT {FACT}, s.kind, s.id FROM subject s CROSS JOIN fact f ON f.subject = s.ref ORDER BY s.id, s.kind"
+        );
+        let mut find = connection.prepare(&sql)?;
+        let mut rows = find.query([])?;
+        let mut of: Option<Subject> = None;
+        let mut tellings = Vec::new();
+        while let Some(row) = rows.next()? {
+            let subject = subject_of(row, FACT_COLUMNS)?;
+            if of.as_ref() != Some(&subject) {
+                hash.add_subject(&tellings);
+                tellings.clear();
+            }
+            unpack(row, &subject, &self.names, connection, &mut tellings)?;
+            of = Some(subject);
+        }
+        hash.add_subject(&tellings);
+        let sql = "SELECT t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason, q.mapping, q.held
+            FROM quarantine q JOIN topic t ON t.ref = q.topic ORDER BY t.id, q.partition, q.offset";
+        for row in connection.prepare(sql)?.query_map([], quarantine_row)? {
+            let row = row?;
+            hash.add_quarantined(&row.reason, &row.evidence);
+        }
+        let (content_hash, log_hash, facts, tellings) = hash.finish();
         Ok(StateHashes { content_hash, log_hash, tellings, facts })
     }
 
@@ -335,79 +373,4 @@ impl Read for Snapshot<'_> {
             .query_row([name], |row| row.get(0))
             .optional()?)
     }
-}
-
-fn content_hash(connection: &Connection) -> Result<(String, u64), StoreError> {
-    let mut find =
-        connection.prepare("SELECT id, told, append, source, draft FROM fact ORDER BY id, told")?;
-    let mut rows = find.query([])?;
-    let mut hash = ContentHash::default();
-    let mut facts = 0;
-    // The telling that counts of the identity at hand: earliest told, then least digest.
-    let mut kept: Option<(ContentId, i64, [u8; 32])> = None;
-    while let Some(row) = rows.next()? {
-        let (id, told) = (ContentId(row.get(0)?), row.get::<_, i64>(1)?);
-        let source: String = row.get(3)?;
-        let draft: String = row.get(4)?;
-        let append: bool = row.get(2)?;
-        let stored = Stored {
-            id,
-            source: &source,
-            told: (!append).then_some(TimestampMs(told)),
-            draft: draft.as_bytes(),
-        };
-        let digest = stored.digest();
-        match &mut kept {
-            Some((known, first, least)) if *known == id => {
-                if told == *first && digest < *least {
-                    *least = digest;
-                }
-            }
-            _ => {
-                if let Some((_, _, digest)) = kept.replace((id, told, digest)) {
-                    hash.add(&digest);
-                }
-                facts += 1;
-            }
-        }
-    }
-    if let Some((_, _, digest)) = kept {
-        hash.add(&digest);
-    }
-    Ok((hash.finish(), facts))
-}
-
-fn log_hash(connection: &Connection) -> Result<(String, u64), StoreError> {
-    let sql = "SELECT t.id AS topic, f.partition, f.offset, f.idx, f.stamp, f.id, f.told, f.append, f.source, f.draft
-          FROM fact f JOIN topic t ON t.ref = f.topic
-        UNION ALL
-        SELECT t.id, q.partition, q.offset, 0, q.stamp, NULL, 0, 0, q.reason, ''
-          FROM quarantine q JOIN topic t ON t.ref = q.topic
-        ORDER BY 1, 2, 3, 4";
-    let mut find = connection.prepare(sql)?;
-    let mut rows = find.query([])?;
-    let mut hash = LogHash::default();
-    let mut tellings = 0;
-    while let Some(row) = rows.next()? {
-        let at = Evidence {
-            topic: topic_of(row, 0)?,
-            partition: PartitionId(row.get(1)?),
-            offset: Offset(row.get(2)?),
-            index: row.get(3)?,
-            timestamp: TimestampMs(row.get(4)?),
-            high_before: None,
-        };
-        let source: String = row.get(8)?;
-        let Some(id) = row.get::<_, Option<[u8; 32]>>(5)? else {
-            hash.add_quarantined(&source, &at);
-            continue;
-        };
-        let draft: String = row.get(9)?;
-        let append: bool = row.get(7)?;
-        let told = (!append).then_some(TimestampMs(row.get(6)?));
-        let stored = Stored { id: ContentId(id), source: &source, told, draft: draft.as_bytes() };
-        hash.add(&stored, &at);
-        tellings += 1;
-    }
-    Ok((hash.finish(), tellings))
 }
