@@ -87,6 +87,8 @@ fn orders(file: &Path) -> BTreeMap<String, Vec<Line>> {
 struct Visibility {
     child: Child,
     url: String,
+    /// Keeps its connection: thousands of questions are asked.
+    agent: ureq::Agent,
 }
 
 impl Visibility {
@@ -97,11 +99,15 @@ impl Visibility {
         command.arg("--topic").arg(format!("{TOPIC}=scms@1"));
         command.arg("--http").arg(format!("127.0.0.1:{port}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self { child: command.spawn().unwrap(), url: format!("http://127.0.0.1:{port}") }
+        Self {
+            child: command.spawn().unwrap(),
+            url: format!("http://127.0.0.1:{port}"),
+            agent: ureq::agent(),
+        }
     }
 
     fn get(&self, path: &str) -> Option<Value> {
-        let mut response = ureq::get(format!("{}{path}", self.url)).call().ok()?;
+        let mut response = self.agent.get(format!("{}{path}", self.url)).call().ok()?;
         serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
     }
 
@@ -116,7 +122,7 @@ impl Visibility {
         let patience = Instant::now() + Duration::from_secs(120);
         loop {
             assert!(Instant::now() < patience, "the service did not read {records} records in two minutes");
-            let metrics = ureq::get(format!("{}/metrics", self.url)).call().ok();
+            let metrics = self.agent.get(format!("{}/metrics", self.url)).call().ok();
             let text = metrics.and_then(|mut response| response.body_mut().read_to_string().ok());
             let projected = |line: &&str| {
                 line.starts_with("waybill_visibility_records{") && line.contains("outcome=\"projected\"")
