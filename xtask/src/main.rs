@@ -27,7 +27,7 @@ struct Cli {
 enum Verb {
     /// Everything CI runs, with a ledger of stages and one closing line of counts
     Test(test::Options),
-    /// Apache Kafka and Waybill side by side; writes docs/benchmarks.md
+    /// Apache Kafka and Waybill side by side, or the visibility service; writes docs/benchmarks*.md
     Bench(bench::Options),
     /// Real clients and tools against a broker; a whole run rewrites docs/compatibility.md
     Conformance(clients::Options),

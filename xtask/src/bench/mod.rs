@@ -6,6 +6,7 @@
 mod measure;
 mod report;
 mod round;
+mod visibility;
 
 use std::fs;
 use std::time::Duration;
@@ -23,9 +24,15 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 /// Options of `cargo xtask bench`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// What to compare with; Apache Kafka is the one there is
-    #[arg(value_parser = ["kafka"])]
+    /// What is measured: the broker against Apache Kafka, or the visibility service by itself
+    #[arg(value_parser = ["kafka", "visibility"])]
     against: String,
+    /// Visibility: orders of the big store that is asked
+    #[arg(long, default_value_t = 1_000_000)]
+    orders: u32,
+    /// Visibility: records of each kind that are taken in
+    #[arg(long, default_value_t = 500_000)]
+    records: u32,
     /// MiB of 1 KiB records that one round produces and consumes
     #[arg(long, default_value_t = 1024)]
     mib: u64,
@@ -77,6 +84,9 @@ pub(crate) const CONTESTANTS: [Contestant; 3] = [
 /// # Errors
 /// When something can not be built, installed, started or measured.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    if options.against == "visibility" {
+        return visibility::run(options);
+    }
     let dir = paths::target()?.join("xtask").join("bench");
     fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
     let log = dir.join("bench.log");
