@@ -1,11 +1,17 @@
 //! From a record's bytes to facts, or to a reason why not.
 //!
 //! - [`scms`]: rows of the SCMS delivery history, as `waybill load --format scms` frames them.
-//! - [`epcis`]: EPCIS 2.0 JSON capture documents and events.
+//! - [`epcis`]: EPCIS documents and events, JSON and XML.
+//! - `dcsa`: container events of DCSA Track & Trace.
+//! - `edi`: X12 and EDIFACT interchanges.
+//! - `cloudevents`: business events in CloudEvents.
 //! - [`events`]: business events in JSON; [`events_map`] turns them into facts.
 //!
 //! A mapping is a pure function of the record. A record that it can not take whole gives no fact at all.
 
+mod cloudevents;
+mod dcsa;
+mod edi;
 pub mod epcis;
 pub mod events;
 mod events_map;
@@ -81,11 +87,18 @@ pub enum Mapping {
     Epcis,
     /// `events@1`.
     Events,
+    /// `dcsa@1`.
+    Dcsa,
+    /// `edi@1`.
+    Edi,
+    /// `cloudevents@1`.
+    CloudEvents,
 }
 
 impl Mapping {
     /// Every mapping.
-    pub const ALL: [Self; 3] = [Self::Scms, Self::Epcis, Self::Events];
+    pub const ALL: [Self; 6] =
+        [Self::Scms, Self::Epcis, Self::Events, Self::Dcsa, Self::Edi, Self::CloudEvents];
 
     /// Its name and version.
     #[must_use]
@@ -94,6 +107,9 @@ impl Mapping {
             Self::Scms => "scms@1",
             Self::Epcis => "epcis@1",
             Self::Events => events::EVENTS,
+            Self::Dcsa => "dcsa@1",
+            Self::Edi => "edi@1",
+            Self::CloudEvents => "cloudevents@1",
         }
     }
 
@@ -108,13 +124,16 @@ impl Mapping {
             Self::Scms => scms::map(record, value),
             Self::Epcis => epcis::map(record, value),
             Self::Events => events_map::map(record, value),
+            Self::Dcsa => dcsa::map(record, value),
+            Self::Edi => edi::map(record, value),
+            Self::CloudEvents => cloudevents::map(record, value),
         }
     }
 }
 
 /// A mapping's name is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no mapping is called '{0}'; there are scms@1, epcis@1 and events@1")]
+#[error("no mapping is called '{0}'; there are scms@1, epcis@1, events@1, dcsa@1, edi@1 and cloudevents@1")]
 pub struct UnknownMapping(pub String);
 
 impl FromStr for Mapping {

@@ -1,11 +1,13 @@
-//! `epcis@1`: EPCIS 2.0 capture documents and single events in JSON.
+//! `epcis@1`: EPCIS 2.0 documents and single events in JSON, EPCIS 1.x and 2.0 ones in XML ([`xml`]).
 //!
 //! An event's id is its hash ID ([`hash`]), so the same event in another serialisation, or sent again, is the same. An
 //! event with an error declaration tells nothing but that the event with its hash ID does not count.
 
 pub mod gs1;
 pub mod hash;
+mod tree;
 mod validate;
+mod xml;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -20,8 +22,7 @@ use gs1::{canonical, primary};
 use hash::{Context, event_hash};
 
 pub(super) fn map(record: &Record, value: &[u8]) -> Result<Vec<Fact>, Refusal> {
-    let document: Value =
-        serde_json::from_slice(value).map_err(|fault| Refusal::new("not_json", fault.to_string()))?;
+    let document = document(value)?;
     let events = validate::events(&document)?;
     let context = Context::of(&document);
     for (at, event) in events.iter().enumerate() {
@@ -32,6 +33,34 @@ pub(super) fn map(record: &Record, value: &[u8]) -> Result<Vec<Fact>, Refusal> {
         facts.extend(map_event(record, event, &context));
     }
     Ok(facts)
+}
+
+/// A document in JSON or XML, in its JSON form.
+///
+/// # Errors
+/// It is neither, or XML of another kind.
+pub fn document(value: &[u8]) -> Result<Value, Refusal> {
+    let text = value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value).trim_ascii_start();
+    if text.first() == Some(&b'<') {
+        return xml::to_json(text);
+    }
+    serde_json::from_slice(value).map_err(|fault| Refusal::new("not_json", fault.to_string()))
+}
+
+/// A vocabulary's term without what says which list it is of.
+fn word(term: &str) -> &str {
+    const PREFIXES: [&str; 9] = [
+        "urn:epcglobal:cbv:bizstep:",
+        "urn:epcglobal:cbv:disp:",
+        "https://ref.gs1.org/cbv/BizStep-",
+        "https://ref.gs1.org/cbv/Disp-",
+        "https://ns.gs1.org/cbv/BizStep-",
+        "https://ns.gs1.org/cbv/Disp-",
+        "cbv:BizStep-",
+        "cbv:Disp-",
+        "gs1:",
+    ];
+    PREFIXES.iter().find_map(|prefix| term.strip_prefix(prefix)).unwrap_or(term)
 }
 
 /// The events of a capture or query document, or the single event that it is.
@@ -148,8 +177,8 @@ impl Telling<'_> {
     }
 
     fn about(&mut self, object: &Subject) {
-        let step = text(self.event, "bizStep");
-        let disposition = text(self.event, "disposition");
+        let step = text(self.event, "bizStep").map(word);
+        let disposition = text(self.event, "disposition").map(word);
         if step.is_some() || disposition.is_some() {
             let body = Body::Step {
                 step: step.unwrap_or("observed").to_owned(),
@@ -165,6 +194,7 @@ impl Telling<'_> {
         if let Some(milestone) = milestone {
             self.teller.milestone(object, milestone, Classifier::Act, self.when, None);
         }
+        self.lasting(object);
         let place = ["readPoint", "bizLocation"].into_iter().find_map(|name| self.event.get(name));
         if let Some(id) = place.and_then(|place| place.get("id")).and_then(Value::as_str) {
             let located = Located { place: canonical(id), name: None, country: None };
@@ -174,6 +204,19 @@ impl Telling<'_> {
             if let Some(id) = item.get("bizTransaction").and_then(Value::as_str) {
                 let document = Subject::new(Kind::Document, canonical(id));
                 self.teller.link(object, &document, Relation::Named, self.action, Some(self.when));
+            }
+        }
+    }
+
+    /// Dispositions that stay until they are taken off again.
+    fn lasting(&mut self, object: &Subject) {
+        let Some(lasting) = self.event.get("persistentDisposition") else { return };
+        for (name, verb) in [("set", "from now on"), ("unset", "no longer")] {
+            for term in lasting.get(name).and_then(Value::as_array).into_iter().flatten() {
+                let Some(term) = term.as_str() else { continue };
+                let step = format!("{verb} {}", word(term));
+                let body = Body::Step { step, disposition: None };
+                self.teller.tell_with(object, Classifier::Act, Some(self.when), body, None);
             }
         }
     }

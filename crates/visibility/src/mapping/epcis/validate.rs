@@ -141,7 +141,7 @@ pub(super) fn events(document: &Value) -> Result<Vec<&Map<String, Value>>, Refus
         return Err(fault("document", "has no @context"));
     }
     match kind {
-        "EPCISDocument" => {
+        "EPCISDocument" | "EPCISQueryDocument" => {
             if !object
                 .get("schemaVersion")
                 .and_then(Value::as_str)
@@ -149,10 +149,16 @@ pub(super) fn events(document: &Value) -> Result<Vec<&Map<String, Value>>, Refus
             {
                 return Err(Refusal::new("unsupported_type", "schemaVersion: only 2.x is read"));
             }
-            instant_at(object, "creationDate", "document")?;
+            // Who answers a query need not say when the answer was made.
+            if kind == "EPCISDocument" || object.contains_key("creationDate") {
+                instant_at(object, "creationDate", "document")?;
+            }
+            let body = document.get("epcisBody");
+            let results = body.and_then(|body| body.get("queryResults"));
+            let results = results.and_then(|results| results.get("resultsBody"));
+            let list = [body, results].into_iter().flatten().find_map(|holder| holder.get("eventList"));
             let list =
-                document.get("epcisBody").and_then(|body| body.get("eventList")).and_then(Value::as_array);
-            let list = list.ok_or_else(|| fault("epcisBody", "has no eventList"))?;
+                list.and_then(Value::as_array).ok_or_else(|| fault("epcisBody", "has no eventList"))?;
             let as_event = |(at, event): (usize, &'_ Value)| -> Result<(), Refusal> {
                 event
                     .as_object()
@@ -217,6 +223,16 @@ fn instant_at(holder: &Map<String, Value>, name: &str, place: &str) -> Result<()
         Some(_) => Ok(()),
         None => Err(fault(place, &format!("{name} '{text}' is not an RFC 3339 instant"))),
     }
+}
+
+/// When an error was declared. Nothing rests on it, so an instant without seconds will do.
+fn declared_at(declaration: &Map<String, Value>, place: &str) -> Result<(), Refusal> {
+    let text = declaration.get("declarationTime").and_then(Value::as_str).unwrap_or_default();
+    let minutes = text.get(..16).zip(text.get(16..)).map(|(minutes, zone)| format!("{minutes}:00{zone}"));
+    if minutes.is_some_and(|minutes| parse_instant(&minutes).is_some()) {
+        return Ok(());
+    }
+    instant_at(declaration, "declarationTime", place)
 }
 
 /// A term of the standard's list, or a URI of someone else's.
@@ -296,7 +312,7 @@ fn details(event: &Map<String, Value>, place: &str) -> Result<(), Refusal> {
         }
     }
     match event.get("errorDeclaration") {
-        Some(Value::Object(declaration)) => instant_at(declaration, "declarationTime", place),
+        Some(Value::Object(declaration)) => declared_at(declaration, place),
         Some(_) => Err(fault(place, "errorDeclaration is not an object")),
         None => Ok(()),
     }
