@@ -6,18 +6,25 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use common::{NOW, View, event, instant, log_of};
 use proptest::prelude::*;
 use serde_json::json;
+use waybill_rt::RealClock;
 use waybill_types::{PartitionId, TimestampMs, TopicId};
 use waybill_visibility::ingest::memory::MemoryLog;
-use waybill_visibility::ingest::{NamedSource, Sources};
+use waybill_visibility::ingest::{Ingest, NamedSource, Progress, Sources};
 use waybill_visibility::load::LoadRecord;
 use waybill_visibility::mapping::Mapping;
 use waybill_visibility::model::time::instant_text;
 use waybill_visibility::query::{AsOf, Question, track};
-use waybill_visibility::store::Store;
+use waybill_visibility::store::sqlite::SqliteStore;
+use waybill_visibility::store::{
+    Derivation, Dirty, PartitionBatch, QuarantineRow, Read, Store, StoreError, Taken,
+};
 
 /// 2026-01-01.
 const START: i64 = 1_767_225_600_000;
@@ -219,6 +226,71 @@ fn history_that_is_gone_is_told_with_every_answer() {
     let view = View::whole(&log);
     let since = view.store.read().unwrap().sources().unwrap()[0].provable_since;
     assert!(since > Some(instant("2026-01-01T00:00:02Z")), "{since:?}");
+}
+
+/// A store whose collect fails when told to, as on a full disk.
+struct Failing {
+    store: Arc<SqliteStore>,
+    fails: AtomicBool,
+}
+
+impl Store for Failing {
+    fn read(&self) -> Result<Box<dyn Read + '_>, StoreError> {
+        self.store.read()
+    }
+
+    fn collect(&self, batches: &[PartitionBatch]) -> Result<Vec<Taken>, StoreError> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(StoreError::Corrupt("the disk is full".to_owned()));
+        }
+        self.store.collect(batches)
+    }
+
+    fn dirty(&self, limit: usize) -> Result<Vec<Dirty>, StoreError> {
+        self.store.dirty(limit)
+    }
+
+    fn derive(&self, rows: &[Derivation], clean: &[Dirty]) -> Result<(), StoreError> {
+        self.store.derive(rows, clean)
+    }
+
+    fn outbox(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        self.store.outbox(limit)
+    }
+
+    fn sent(&self, rows: &[QuarantineRow]) -> Result<(), StoreError> {
+        self.store.sent(rows)
+    }
+
+    fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError> {
+        self.store.save_checkpoint(name, token)
+    }
+}
+
+#[test]
+fn what_a_failing_store_did_not_take_is_read_again() {
+    let log = log_of("orders", 1, &[promise(1, "PO-1")]);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.path().join("view.db")).unwrap());
+    let failing = Arc::new(Failing { store: Arc::clone(&store), fails: AtomicBool::new(false) });
+    let progress = Arc::new(Progress::new(Duration::ZERO));
+    let mut ingest = Ingest::new(
+        Arc::clone(&failing) as Arc<dyn Store>,
+        log.source(),
+        Sources::Discovered,
+        RealClock::shared(),
+        progress,
+        true,
+    );
+    ingest.drain().unwrap();
+    failing.fails.store(true, Ordering::Relaxed);
+    log.append("orders", &promise(2, "PO-2")).unwrap();
+    assert!(ingest.step(Duration::ZERO).is_err());
+    failing.fails.store(false, Ordering::Relaxed);
+    log.append("orders", &promise(3, "PO-3")).unwrap();
+    ingest.drain().unwrap();
+    let counts = store.read().unwrap().counts().unwrap().remove(0);
+    assert_eq!(counts.taken, 3, "the record that came while the store failed is there");
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub struct Ingest<S> {
     measured: Option<Duration>,
     batch: usize,
     pace: Pace,
+    /// The source may stand behind records that were not collected: it must be told again where to read.
+    misplaced: bool,
 }
 
 /// When rows are worked out: at once while the view keeps up, else no more time than collecting takes.
@@ -127,6 +129,7 @@ impl<S: RecordSource> Ingest<S> {
             measured: None,
             batch: BATCH,
             pace: Pace::default(),
+            misplaced: false,
         }
     }
 
@@ -136,16 +139,22 @@ impl<S: RecordSource> Ingest<S> {
     /// The brokers or the store failed; the round can be tried again.
     pub fn step(&mut self, wait: Duration) -> Result<usize, IngestError> {
         self.look_for_sources()?;
+        if self.misplaced {
+            self.assign()?;
+        }
         let records = match self.source.poll(self.batch, wait) {
             Ok(records) => records,
             Err(fault) => {
+                self.misplaced = true;
                 self.after_failure()?;
                 return Err(fault.into());
             }
         };
         let count = records.len();
         if count > 0 {
+            self.misplaced = true;
             self.collect(records)?;
+            self.misplaced = false;
         }
         self.pace.undone = self.pace.undone.saturating_add(count);
         if self.pace.is_due(count, self.batch, self.clock.monotonic()) {

@@ -87,7 +87,9 @@ impl<S: RecordSource> Ingest<S> {
 
     pub(super) fn assign(&mut self) -> Result<(), IngestError> {
         let topics: Vec<TopicInfo> = self.known.values().map(|source| source.topic.clone()).collect();
-        Ok(self.source.assign(&topics, &self.next)?)
+        self.source.assign(&topics, &self.next)?;
+        self.misplaced = false;
+        Ok(())
     }
 
     /// Named topics that are not there yet are looked for more often.
