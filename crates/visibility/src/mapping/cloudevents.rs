@@ -16,7 +16,7 @@ fn fault(what: impl Into<String>) -> Refusal {
     Refusal::new("invalid", what)
 }
 
-fn object(value: &[u8], what: &str) -> Result<Map<String, Value>, Refusal> {
+fn object(value: &[u8], what: &str) -> Result<Object, Refusal> {
     match serde_json::from_slice(value) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(fault(format!("{what} is not an object"))),
@@ -24,8 +24,11 @@ fn object(value: &[u8], what: &str) -> Result<Map<String, Value>, Refusal> {
     }
 }
 
+/// A JSON object.
+type Object = Map<String, Value>;
+
 /// The attributes and the data of a record.
-fn read(record: &Record, value: &[u8]) -> Result<(Map<String, Value>, Map<String, Value>), Refusal> {
+fn read(record: &Record, value: &[u8]) -> Result<(Object, Object), Refusal> {
     let content_type = record.header("content-type").map(String::from_utf8_lossy).unwrap_or_default();
     if content_type.starts_with("application/cloudevents-batch") {
         return Err(Refusal::new("unsupported_type", "batches of CloudEvents: the Kafka binding has none"));
