@@ -159,14 +159,14 @@ pub(crate) fn map(name: &str, error: object_store::Error) -> StoreError {
         Remote::AlreadyExists { .. } | Remote::Precondition { .. } | Remote::NotModified { .. } => {
             StoreError::Exists(name.into())
         }
-        Remote::NotFound { source, .. } if source.to_string().contains("NoSuchBucket") => no_bucket(name),
+        Remote::NotFound { source, .. } if names_bucket(&source.to_string()) => no_bucket(name),
         Remote::NotFound { .. } => StoreError::NotFound(name.into()),
         Remote::PermissionDenied { .. } | Remote::Unauthenticated { .. } => {
             StoreError::Denied { name: name.into(), why: why(&error) }
         }
         _ => match (status(&error), http_kind(&error)) {
             (Some(401 | 403), _) => StoreError::Denied { name: name.into(), why: why(&error) },
-            (Some(404), _) if error.to_string().contains("NoSuchBucket") => no_bucket(name),
+            (Some(404), _) if names_bucket(&error.to_string()) => no_bucket(name),
             (Some(507), _) => StoreError::NoSpace(name.into()),
             (Some(429 | 500..=599), _) => StoreError::Busy { name: name.into(), why: why(&error) },
             (Some(408), _) | (_, Some(HttpErrorKind::Timeout)) => StoreError::TimedOut(name.into()),
@@ -175,8 +175,13 @@ pub(crate) fn map(name: &str, error: object_store::Error) -> StoreError {
     }
 }
 
+/// Whether a 404 is about the bucket or container, in the words of S3, Azure and Google.
+fn names_bucket(text: &str) -> bool {
+    ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"].iter().any(|words| text.contains(words))
+}
+
 fn no_bucket(name: &str) -> StoreError {
-    StoreError::Denied { name: name.into(), why: "the bucket does not exist (NoSuchBucket)".into() }
+    StoreError::Denied { name: name.into(), why: "the bucket or container does not exist".into() }
 }
 
 /// The first part of a long text: stores answer errors with whole documents.

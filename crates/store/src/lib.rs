@@ -16,6 +16,8 @@
 pub mod api;
 pub mod certain;
 pub mod cloud;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conforms;
 pub mod connect;
 mod direct;
 pub mod disk_store;

@@ -315,6 +315,30 @@ impl StoreClient {
         *frozen = (*frozen).max(until);
     }
 
+    /// Runs a process's own work, which stands still while the client is frozen: no timer of it fires, no answer is taken.
+    pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut thaw: Option<BoxFuture<'_, ()>> = None;
+        std::future::poll_fn(|context| {
+            loop {
+                if let Some(waiting) = &mut thaw {
+                    std::task::ready!(waiting.poll_unpin(context));
+                    thaw = None;
+                }
+                if self.is_frozen() {
+                    thaw = Some(self.thaw().boxed());
+                    continue;
+                }
+                return work.as_mut().poll(context);
+            }
+        })
+        .await
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.store.world.clock.monotonic() < *self.frozen_until.lock()
+    }
+
     /// The client as it is handed around.
     #[must_use]
     pub fn shared(&self) -> SharedStore {

@@ -1,6 +1,7 @@
 //! One life of one writer: load, index commits.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,7 @@ pub(crate) struct Broker {
     sink: Arc<Sink>,
     epoch: LeaderEpoch,
     next: Mutex<BTreeMap<TopicPartition, Offset>>,
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
 }
 
 impl Broker {
@@ -113,8 +115,38 @@ impl Broker {
             last: Mutex::default(),
         });
         let heard = Arc::clone(&sink) as Arc<dyn WalSink>;
-        let wal = ChainWal::start(Arc::clone(&store), opened, Arc::clone(&world.clock), entropy, heard);
-        Ok(Arc::new(Self { chain, client, store, wal, sink, epoch, next: Mutex::new(next) }))
+        let (wal, work) =
+            ChainWal::prepare(Arc::clone(&store), opened, Arc::clone(&world.clock), entropy, heard);
+        let process = client.clone();
+        let work = tokio::spawn(async move { process.run(work).await });
+        let broker = Self {
+            chain,
+            client,
+            store,
+            wal,
+            sink,
+            epoch,
+            next: Mutex::new(next),
+            tasks: Mutex::new(vec![work.abort_handle()]),
+        };
+        Ok(Arc::new(broker))
+    }
+
+    /// Starts a task of this process, which stands still while it is frozen.
+    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let process = self.client.clone();
+        let task = tokio::spawn(async move { process.run(work).await });
+        self.tasks.lock().push(task.abort_handle());
+    }
+
+    /// The process is gone, in the middle of whatever it did. What it has sent is on its way.
+    pub(crate) fn kill(&self) {
+        self.tasks.lock().drain(..).for_each(|task| task.abort());
+    }
+
+    /// Whether it was not killed.
+    pub(crate) fn lives(&self) -> bool {
+        !self.tasks.lock().is_empty()
     }
 
     /// Produces until the WAL ends. Batches of one partition are handed over in the order of their offsets.

@@ -67,7 +67,8 @@ pub(crate) fn world(seed: u64, sabotage: Sabotage) -> World {
 /// What happens to a writer before its chain is recovered.
 async fn trouble(world: &World, broker: &Arc<Broker>) {
     world.sleep(500, 6_000).await;
-    match world.entropy.below(6) {
+    match world.entropy.below(7) {
+        6 => broker.kill(),
         // Frozen past every time-out: it comes back while or after its chain is recovered.
         0 | 1 => broker.client.freeze(Duration::from_millis(1_000 + world.entropy.below(20_000))),
         2 => world.store.go_down(Duration::from_millis(200 + world.entropy.below(4_000))),
@@ -86,8 +87,8 @@ pub(crate) fn simulate(seed: u64, sabotage: Sabotage) -> Result<Run, String> {
         let mut zombies = Vec::new();
         for life in 0..2 + world.entropy.below(3) {
             let Ok(broker) = Broker::start(&world).await else { continue };
-            drop(tokio::spawn(Arc::clone(&broker).produce(world.clone())));
-            drop(tokio::spawn(Arc::clone(&broker).index(world.clone())));
+            broker.spawn(Arc::clone(&broker).produce(world.clone()));
+            broker.spawn(Arc::clone(&broker).index(world.clone()));
             drop(tokio::spawn(follow(world.clone(), Arc::clone(&broker))));
             trouble(&world, &broker).await;
             let chain = broker.chain;
@@ -111,7 +112,7 @@ pub(crate) fn simulate(seed: u64, sabotage: Sabotage) -> Result<Run, String> {
         world.store.behave(FaultOptions::calm());
         world.sleep(70_000, 70_000).await;
         for zombie in &zombies {
-            if zombie.wal.ending().is_none() && zombie.wal.queue().used() > 0 {
+            if zombie.lives() && zombie.wal.ending().is_none() && zombie.wal.queue().used() > 0 {
                 world
                     .history
                     .lock()

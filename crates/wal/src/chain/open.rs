@@ -1,9 +1,10 @@
-//! The open record: slot 0, which exists before a chain is registered.
+//! What is there before a chain is registered: the id of its store, and its open record, slot 0.
 
 use std::time::Duration;
 
-use waybill_rt::{Clock, Entropy};
-use waybill_store::{ObjectStore, StoreError};
+use bytes::Bytes;
+use waybill_rt::{Clock, Entropy, entropy::fresh_uuid};
+use waybill_store::{Created, ObjectStore, StoreError, create_certainly};
 use waybill_types::StoreId;
 
 use crate::api::WalPosition;
@@ -92,6 +93,59 @@ pub async fn open_chain(
             return Err(OpenChainError::Unavailable { name, seconds, last: last.to_string() });
         }
         pause(&options, &mut tries, clock).await;
+    }
+}
+
+/// The object that holds the id of a WAL store.
+pub const STORE_ID: &str = "wal/id";
+
+const ID_MAGIC: [u8; 8] = *b"WbWalId\x01";
+
+/// Why a store's id is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreIdError {
+    /// The store does not answer, or refuses.
+    #[error("the id of the write-ahead log's store can not be read: {0}")]
+    Store(#[from] StoreError),
+    /// There is something else.
+    #[error("{STORE_ID} is damaged or of a newer format; put it back from a copy, or name another store")]
+    Damaged,
+}
+
+/// The id of a WAL store, drawn and written down by whoever asks first. A broker whose registration names another id must
+/// not use the store: it is not the one that holds its chains.
+///
+/// # Errors
+/// A [`StoreIdError`].
+pub async fn wal_store_id(
+    store: &dyn ObjectStore,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<StoreId, StoreIdError> {
+    let mut own = [0; 28];
+    let (marked, sum) = own.split_at_mut(24);
+    let (magic, id) = marked.split_at_mut(8);
+    magic.copy_from_slice(&ID_MAGIC);
+    id.copy_from_slice(&fresh_uuid(entropy));
+    sum.copy_from_slice(&crc32c::crc32c(marked).to_le_bytes());
+    let own = Bytes::copy_from_slice(&own);
+    // First a read: all but the first to ask find it there.
+    let found = match store.get(STORE_ID, 0..64).await {
+        Ok(found) => found,
+        Err(StoreError::NotFound(_)) => {
+            let time = Duration::from_secs(20);
+            match create_certainly(store, STORE_ID, vec![own.clone()], time, clock, entropy).await? {
+                Created::Ours => own,
+                Created::Taken(found) => found,
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (marked, sum) = found.split_last_chunk::<4>().ok_or(StoreIdError::Damaged)?;
+    let id = marked.strip_prefix(&ID_MAGIC).and_then(|id| id.try_into().ok());
+    match id {
+        Some(id) if crc32c::crc32c(marked).to_le_bytes() == *sum => Ok(StoreId(id)),
+        _ => Err(StoreIdError::Damaged),
     }
 }
 

@@ -80,6 +80,9 @@ impl Driver {
     async fn work(&mut self) {
         loop {
             let due = self.advance();
+            if self.is_stuck() {
+                self.fail("the chain is full and the broker stops before it has another");
+            }
             if self.is_over() {
                 return;
             }
@@ -94,6 +97,12 @@ impl Driver {
         let state = self.shared.state.lock();
         let idle = self.writer.in_flight() == 0 && state.filling().is_none();
         self.writer.ending().is_some() || state.abandoned || (state.closing && idle)
+    }
+
+    /// What waits can not be written any more: the chain is full, and nobody will go on with another.
+    fn is_stuck(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.closing && state.filling().is_some() && self.writer.in_flight() == 0 && self.is_full()
     }
 
     async fn wait(&mut self, due: Option<Duration>) -> Woken {
@@ -370,6 +379,7 @@ impl Driver {
             state.clear()
         };
         self.shared.metrics.poisoned.set(1);
+        self.shared.metrics.queued_bytes.set(0);
         self.requests.clear();
         self.shared.sink.poisoned(&error);
         self.flights.clear();

@@ -7,6 +7,7 @@ use crate::api::{WalError, WalPermit, WalPosition};
 use crate::chain::names::Slot;
 use crate::chain::pace::Filling;
 use crate::chain::slot::Head;
+use crate::entry::ENTRY_LEN;
 use crate::frame::Frame;
 
 /// A frame that waits. The permit of one call stays with its last frame.
@@ -23,6 +24,11 @@ pub(crate) struct Place {
     pub(crate) head: Head,
     /// Per batch: where its records begin in the object, and their checksum.
     pub(crate) frames: Vec<(u32, u32)>,
+}
+
+/// What a frame takes up in an object: small ones are mostly entry.
+fn weight(frame: &Frame) -> usize {
+    frame.records.len() + ENTRY_LEN
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +64,7 @@ impl State {
         let mut permit = Some(permit);
         let last = frames.len().saturating_sub(1);
         for (at, frame) in frames.into_iter().enumerate() {
-            self.queued_bytes += frame.records.len();
+            self.queued_bytes += weight(&frame);
             let permit = if at == last { permit.take() } else { None };
             self.queue.push_back(Queued { frame, since: now, permit });
         }
@@ -73,11 +79,11 @@ impl State {
     pub(crate) fn take(&mut self, full: usize) -> Vec<Queued> {
         let (mut taken, mut bytes) = (Vec::new(), 0_usize);
         while let Some(next) = self.queue.front() {
-            let length = next.frame.records.len();
-            if !taken.is_empty() && bytes.saturating_add(length) > full {
+            let more = weight(&next.frame);
+            if !taken.is_empty() && bytes.saturating_add(more) > full {
                 break;
             }
-            bytes += length;
+            bytes += more;
             taken.extend(self.queue.pop_front());
         }
         self.queued_bytes = self.queued_bytes.saturating_sub(bytes);

@@ -9,7 +9,7 @@ use waybill_types::{
 use super::*;
 use crate::api::DurableFrame;
 use crate::chain::names::ChainId;
-use crate::chain::open::{OpenChainError, open_chain};
+use crate::chain::open::{OpenChainError, STORE_ID, open_chain, wal_store_id};
 use crate::chain::recovery::{ChainReader, next_start};
 use crate::chain::sealer::{Passed, SealJob, seal};
 use crate::chain::slot::{SealRecord, encode_seal};
@@ -256,6 +256,38 @@ async fn a_full_chain_holds_producers() {
     assert!(wal.is_full());
     assert_eq!(world.heard.frames.lock().len(), 2);
     assert!(world.heard.poisoned.lock().is_none());
+    // At a stop they are told.
+    assert!(wal.close().await.is_err());
+    assert!(world.heard.poisoned.lock().clone().unwrap().contains("full"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_small_batches_do_not_make_a_huge_object() {
+    let world = World::new();
+    let mut opened = world.open().await.unwrap();
+    opened.options.pace.full_bytes = 10_000;
+    let (store, clock) = (Arc::new(world.store.clone()), Arc::clone(&world.clock));
+    let sink = Arc::clone(&world.heard) as Arc<dyn WalSink>;
+    let wal = ChainWal::start(store, opened, clock, Arc::clone(&world.entropy), sink);
+    let permit = wal.reserve(1_000).await.unwrap();
+    wal.append((0..1_000).map(|offset| frame(offset, 1)).collect(), permit).unwrap();
+    wal.close().await.unwrap();
+    assert_eq!(world.heard.frames.lock().len(), 1_000);
+    for name in world.store.list("wal/").await.unwrap() {
+        assert!(world.store.len(&name).await.unwrap() <= 10_000 + 96, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_gets_its_id_once() {
+    let world = World::new();
+    world.store.fail_puts(2);
+    let first = wal_store_id(&world.store, &*world.clock, &*world.entropy).await.unwrap();
+    assert_eq!(wal_store_id(&world.store, &*world.clock, &*world.entropy).await.unwrap(), first);
+    assert_ne!(wal_store_id(&MemoryStore::default(), &*world.clock, &*world.entropy).await.unwrap(), first);
+    world.store.tamper(STORE_ID, |bytes| bytes[10] ^= 1);
+    let damaged = wal_store_id(&world.store, &*world.clock, &*world.entropy).await.unwrap_err();
+    assert!(damaged.to_string().contains("wal/id is damaged"), "{damaged}");
 }
 
 #[tokio::test]
