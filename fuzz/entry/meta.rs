@@ -7,12 +7,13 @@ use std::fmt::Debug;
 
 use bytes::BytesMut;
 use waybill_meta::{
-    ClusterRecord, IndexRecord, NodeRecord, ObjectIdsRecord, ObjectRecord, PartitionRecord,
-    ProducerBlockRecord, ProducerSnapshot, Record, TopicNameRecord, TopicRecord, WalTrimRecord, keys,
+    BrokerConfigsRecord, ChainRecord, ClusterRecord, IndexRecord, NodeRecord, ObjectIdsRecord, ObjectRecord,
+    PartitionRecord, ProducerBlockRecord, ProducerSnapshot, Record, TermRecord, TopicNameRecord, TopicRecord,
+    WalTrimRecord, keys,
 };
 
 /// How many kinds the first byte chooses from.
-pub(crate) const KINDS: u8 = 12;
+pub(crate) const KINDS: u8 = 15;
 
 /// A value or a key of the metadata store: the first byte chooses which kind. Answers whether it decoded.
 pub(crate) fn value(data: &[u8]) -> bool {
@@ -29,6 +30,9 @@ pub(crate) fn value(data: &[u8]) -> bool {
         8 => record::<ObjectIdsRecord>(bytes),
         9 => record::<ProducerBlockRecord>(bytes),
         10 => producers(bytes),
+        11 => record::<BrokerConfigsRecord>(bytes),
+        12 => record::<ChainRecord>(bytes),
+        13 => record::<TermRecord>(bytes),
         _ => key(bytes),
     }
 }

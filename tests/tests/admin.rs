@@ -259,6 +259,61 @@ async fn configurations_and_records_are_administered() {
     assert_eq!(gone.code(), Some(ErrorCode::UnknownTopicOrPartition));
 }
 
+/// What a broker takes while it runs reaches topics that say nothing themselves, from the level that is nearest.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_is_configured_while_it_runs() {
+    const KEY: &str = "message.max.bytes";
+    let world = World::start();
+    let name = world.topic("unconfigured", 1, &[]).await;
+    let at = TopicPartition::new(name, 0);
+    let (all, own) = (ConfigResource::Broker(None), ConfigResource::Broker(Some(1)));
+    let change = |op, value: Option<&str>| {
+        [ConfigChange { name: KEY.to_owned(), op, value: value.map(str::to_owned) }]
+    };
+    let set = |value: &'static str| change(ConfigOp::Set, Some(value));
+    let unset = change(ConfigOp::Delete, None);
+    // Apache Kafka tells its broker of it a moment later.
+    let shown = async |resource: &ConfigResource, wanted: Option<(&str, ConfigSource)>| {
+        for _ in 0..100 {
+            let entries = world.client.describe_configs(resource, true).await.unwrap();
+            let entry = entries.into_iter().find(|entry| entry.name == KEY);
+            let now = entry.as_ref().map(|entry| (entry.value.as_deref().unwrap_or_default(), entry.source));
+            if now == wanted {
+                return entry;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{resource} does not show {wanted:?}");
+    };
+    world.client.alter_configs(&all, &set("3000"), true).await.unwrap();
+    shown(&all, None).await;
+    world.client.alter_configs(&all, &set("3000"), false).await.unwrap();
+    shown(&all, Some(("3000", ConfigSource::DefaultBroker))).await;
+    let entry = shown(&own, Some(("3000", ConfigSource::DefaultBroker))).await.unwrap();
+    assert!(!entry.read_only);
+    world.client.alter_configs(&own, &set("2000"), false).await.unwrap();
+    let entry = shown(&own, Some(("2000", ConfigSource::Broker))).await.unwrap();
+    let sources: Vec<_> = entry.synonyms.iter().map(|synonym| synonym.source).collect();
+    assert_eq!(sources, [ConfigSource::Broker, ConfigSource::DefaultBroker, ConfigSource::Default]);
+    let produce = async |records| {
+        world.client.produce(&at, batch(Compression::None, 0, records).into_bytes(), Acks::All).await
+    };
+    assert_eq!(produce(20).await.unwrap_err().code(), Some(ErrorCode::MessageTooLarge));
+
+    for (resource, key) in [(&own, "node.id"), (&all, "auto.create.topics.enable")] {
+        let fixed = [ConfigChange { name: key.to_owned(), op: ConfigOp::Set, value: Some("1".to_owned()) }];
+        let refused = world.client.alter_configs(resource, &fixed, false).await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::InvalidRequest), "{key}");
+        assert!(refused.to_string().contains("Cannot update these configs dynamically"), "{refused}");
+    }
+    for resource in [&own, &all] {
+        world.client.alter_configs(resource, &unset, false).await.unwrap();
+    }
+    shown(&all, None).await;
+    shown(&own, Some(("1048588", ConfigSource::Default))).await;
+    produce(20).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_groups_offsets_are_administered() {
     let world = World::start();

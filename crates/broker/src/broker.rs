@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use waybill_control::Controller;
-use waybill_rt::{Budget, Metrics, SharedClock, SharedEntropy, Supervisor};
+use waybill_rt::{Budget, Metrics, Running, SharedClock, SharedEntropy, Supervisor};
 use waybill_security::{Gate, SharedQuotas, Usage};
 use waybill_storage::LogEngine;
 use waybill_types::{TopicId, TopicPartition};
@@ -56,6 +56,8 @@ pub struct Broker {
     pub entropy: SharedEntropy,
     /// Background tasks.
     pub tasks: Supervisor,
+    /// Where what takes long is run.
+    pub running: Running,
 }
 
 impl Broker {

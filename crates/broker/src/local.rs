@@ -201,6 +201,7 @@ impl LocalNode {
             metrics: machine.metrics,
             gate: Gate::new(options.authorizer, options.audit),
             quotas: options.quotas,
+            running: machine.running,
         };
         Ok(Self { broker: start(options.broker, deps).await?, _lock: lock })
     }

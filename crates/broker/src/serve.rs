@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use waybill_control::configs::BrokerConfigs;
 use waybill_control::{Controller, ControllerDeps, Image};
-use waybill_rt::{Budget, Metrics, SharedClock, SharedEntropy, SharedNet, Stream, Supervisor};
+use waybill_rt::{Budget, Metrics, Running, SharedClock, SharedEntropy, SharedNet, Stream, Supervisor};
 use waybill_security::{ClientSoftware, Gate, Principal, RequestContext, SharedQuotas, Usage};
 use waybill_storage::LogEngine;
 use waybill_types::ClusterId;
@@ -50,6 +51,8 @@ pub struct BrokerDeps {
     pub gate: Gate,
     /// Who must wait.
     pub quotas: SharedQuotas,
+    /// Where what takes long is run.
+    pub running: Running,
 }
 
 /// Why a broker did not start.
@@ -88,7 +91,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
     let mut image = Image::default();
     image.cluster = deps.cluster;
     image.node = config.node;
-    image.broker_configs = shown_configs(&config, &endpoints);
+    image.broker_configs = BrokerConfigs::fixed(shown_configs(&config, &endpoints));
     let host = Arc::new(EngineHost::new(Arc::clone(&deps.engine)));
     let controller = Controller::open(
         ControllerDeps {
@@ -125,6 +128,7 @@ pub async fn start(config: BrokerConfig, deps: BrokerDeps) -> Result<Arc<Broker>
         clock: deps.clock,
         entropy: deps.entropy,
         tasks: deps.tasks,
+        running: deps.running,
         config,
     });
     broker.groups.start(&broker);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use waybill_control::configs::broker::broker_configs;
+use waybill_control::configs::broker::{alterable, broker_configs};
 use waybill_control::configs::topic::TOPIC_CONFIGS;
 use waybill_control::configs::{ConfigDef, Treatment};
 
@@ -45,11 +45,16 @@ fn render() -> String {
     TOPIC_CONFIGS.iter().for_each(|def| row(&mut page, def));
     page.push_str(
         "\n## Kafka's broker settings that are honoured\n\nSet with `--override KEY=VALUE`. Every other key of Kafka \
-         4.4 is taken and shown; DescribeConfigs says why nothing depends on it.\n\n\
+         4.4 is taken and shown; DescribeConfigs says why nothing depends on it. What is altered at run time (KIP-226, on one broker or on \
+         all) wins over what was set at start and outlives restarts; the rest is refused there.\n\n\
          | key | default | what becomes of it |\n|---|---|---|\n",
     );
     let honoured = broker_configs().iter().filter(|def| def.treatment == Treatment::Honoured);
-    honoured.for_each(|def| row(&mut page, def));
+    honoured.for_each(|def| {
+        let when =
+            if alterable(def.name).is_some() { "honoured, can be altered at run time" } else { "honoured" };
+        keyed(&mut page, def, when);
+    });
     page
 }
 
@@ -59,8 +64,12 @@ fn row(page: &mut String, def: &ConfigDef) {
         Treatment::Inert(why) => format!("taken and shown: {why}"),
         Treatment::Refused(why) => format!("only the default is taken: {why}"),
     };
+    keyed(page, def, &treatment);
+}
+
+fn keyed(page: &mut String, def: &ConfigDef, treatment: &str) {
     let default = def.default.filter(|text| !text.is_empty()).map(|text| format!("`{text}`"));
-    let _ = writeln!(page, "| `{}` | {} | {} |", def.name, default.unwrap_or_default(), cell(&treatment));
+    let _ = writeln!(page, "| `{}` | {} | {} |", def.name, default.unwrap_or_default(), cell(treatment));
 }
 
 fn cell(text: &str) -> String {

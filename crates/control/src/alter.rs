@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::configs::broker::broker_config;
+use crate::configs::broker::alterable;
 use crate::configs::topic::topic_config;
 use crate::configs::{ConfigDef, ConfigKind};
 use crate::create::TopicFault;
@@ -30,16 +30,25 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn def(self, name: &str) -> Option<&'static ConfigDef> {
+    /// # Errors
+    /// When there is no such key, or it is fixed while a broker runs: with Kafka's words and codes.
+    fn def(self, name: &str) -> Result<ConfigDef, TopicFault> {
         match self {
-            Self::Topic => topic_config(name),
-            Self::Broker => broker_config(name),
+            Self::Topic => topic_config(name)
+                .copied()
+                .ok_or_else(|| self.invalid(format!("Unknown config name: {name}"))),
+            Self::Broker => alterable(name)
+                .ok_or_else(|| self.invalid(format!("Cannot update these configs dynamically: Set({name})"))),
         }
     }
-}
 
-fn invalid(problem: String) -> TopicFault {
-    TopicFault::InvalidConfig(problem)
+    /// Kafka answers INVALID_CONFIG for topics and INVALID_REQUEST for brokers (KAFKA-13609).
+    fn invalid(self, problem: String) -> TopicFault {
+        match self {
+            Self::Topic => TopicFault::InvalidConfig(problem),
+            Self::Broker => TopicFault::InvalidRequest(problem),
+        }
+    }
 }
 
 /// Applies changes to what is set now; gives what will be set.
@@ -56,7 +65,7 @@ pub fn decide_alter(
         if changes.iter().take(at).any(|(earlier, _)| earlier == name) {
             return Err(TopicFault::InvalidRequest(format!("Error due to duplicate config keys: {name}")));
         }
-        let def = scope.def(name).ok_or_else(|| invalid(format!("Unknown config name: {name}")))?;
+        let def = scope.def(name)?;
         match change {
             Change::Set(value) => {
                 next.insert(name.clone(), value.trim().to_owned());
@@ -66,7 +75,7 @@ pub fn decide_alter(
             }
             Change::Append(words) | Change::Subtract(words) => {
                 if def.kind != ConfigKind::List {
-                    return Err(invalid(format!(
+                    return Err(scope.invalid(format!(
                         "Can't APPEND or SUBTRACT to key {name} because its type is not LIST."
                     )));
                 }
@@ -76,7 +85,7 @@ pub fn decide_alter(
             }
         }
         if let Some(value) = next.get(name) {
-            def.check(value).map_err(|fault| invalid(fault.to_string()))?;
+            def.check(value).map_err(|fault| scope.invalid(fault.to_string()))?;
         }
     }
     Ok(next)
@@ -142,12 +151,27 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_takes_what_topics_default_to_and_nothing_else() {
+        let none = BTreeMap::new();
+        let set = |name: &str, value: &str| {
+            decide_alter(Scope::Broker, &none, &one(name, Change::Set(value.to_owned())))
+        };
+        assert_eq!(set("log.retention.ms", "5000").unwrap()["log.retention.ms"], "5000");
+        assert_eq!(set("message.max.bytes", "5000").unwrap()["message.max.bytes"], "5000");
+        assert!(matches!(set("log.retention.ms", "-2"), Err(TopicFault::InvalidRequest(_))));
+        for fixed in ["node.id", "auto.create.topics.enable", "listeners", "no.such.key"] {
+            let told = format!("Cannot update these configs dynamically: Set({fixed})");
+            assert_eq!(set(fixed, "1"), Err(TopicFault::InvalidRequest(told)));
+        }
+    }
+
+    #[test]
     fn deleting_goes_back_to_the_default_and_unknown_keys_are_refused() {
         let set = BTreeMap::from([("retention.ms".to_owned(), "5".to_owned())]);
         assert!(decide_alter(Scope::Topic, &set, &one("retention.ms", Change::Delete)).unwrap().is_empty());
         assert!(decide_alter(Scope::Topic, &set, &one("nope", Change::Delete)).is_err());
         assert!(
-            decide_replace(Scope::Broker, &[("num.partitions".to_owned(), Some("x".to_owned()))]).is_err()
+            decide_replace(Scope::Broker, &[("log.retention.ms".to_owned(), Some("x".to_owned()))]).is_err()
         );
     }
 }

@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
-use waybill_meta::records::{ProducerBlockRecord, TopicNameRecord, TopicRecord};
+use waybill_meta::records::{BrokerConfigsRecord, ProducerBlockRecord, TopicNameRecord, TopicRecord};
 use waybill_meta::{Batch, MetaError, Record, RecordError, SharedMeta, keys};
 use waybill_rt::entropy::fresh_topic_id;
 use waybill_rt::{SharedClock, SharedEntropy, Supervisor};
 use waybill_types::{ProducerId, TopicId};
 
 use crate::alter::{Change, Scope, decide_alter, decide_replace};
+use crate::configs::Level;
 use crate::create::{NewTopic, TopicFault, decide_create, decide_grow};
 use crate::image::{Image, Topic};
 use crate::settings::TopicSettings;
@@ -103,6 +105,11 @@ impl Controller {
     /// # Errors
     /// When the metadata can not be read.
     pub async fn open(deps: ControllerDeps, mut image: Image) -> Result<Self, ControllerError> {
+        for level in [Level::Node, Level::AllNodes] {
+            if let Some(value) = deps.meta.get(&broker_key(&image, level)).await? {
+                image.broker_configs.set(level, BrokerConfigsRecord::decode(&value)?.configs);
+            }
+        }
         for (_, value) in deps.meta.scan(keys::topics()).await? {
             let record = TopicRecord::decode(&value)?;
             let settings = TopicSettings::read(&record.configs, &image.broker_configs);
@@ -232,6 +239,30 @@ impl Controller {
         .await
     }
 
+    /// Changes the broker's own configuration, of this node or of all (KIP-226): by some keys, or all of it.
+    ///
+    /// # Errors
+    /// When the request is at fault or the commit fails.
+    pub async fn alter_broker(
+        &self,
+        level: Level,
+        changes: BrokerChange,
+        validate_only: bool,
+    ) -> Result<(), ControllerError> {
+        self.ask(move |owner| {
+            Box::pin(async move {
+                let configs = match changes {
+                    BrokerChange::Some(changes) => {
+                        decide_alter(Scope::Broker, owner.now().broker_configs.at(level), &changes)?
+                    }
+                    BrokerChange::All(configs) => decide_replace(Scope::Broker, &configs)?,
+                };
+                owner.configure_broker(level, configs, validate_only).await
+            })
+        })
+        .await
+    }
+
     /// A producer id that was never given before (KIP-98).
     ///
     /// # Errors
@@ -239,6 +270,20 @@ impl Controller {
     pub async fn next_producer_id(&self) -> Result<ProducerId, ControllerError> {
         self.ask(|owner| Box::pin(owner.next_producer_id())).await
     }
+}
+
+/// How a broker's configuration is to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerChange {
+    /// Some keys, as IncrementalAlterConfigs does.
+    Some(Vec<(String, Change)>),
+    /// All of them, as AlterConfigs does.
+    All(Vec<(String, Option<String>)>),
+}
+
+/// Where what was altered at a level is kept.
+fn broker_key(image: &Image, level: Level) -> Bytes {
+    keys::broker_configs((level == Level::Node).then_some(image.node))
 }
 
 /// The one who changes metadata.
@@ -394,6 +439,33 @@ impl Owner {
         self.commit(batch).await?;
         self.deps.host.applied(&changed, 0..0);
         self.publish(|next| next.put(changed));
+        Ok(())
+    }
+
+    async fn configure_broker(
+        &mut self,
+        level: Level,
+        configs: BTreeMap<String, String>,
+        validate_only: bool,
+    ) -> Result<(), ControllerError> {
+        let image = self.now();
+        if validate_only || configs == *image.broker_configs.at(level) {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        batch.put(broker_key(&image, level), BrokerConfigsRecord { configs: configs.clone() }.encode());
+        self.commit(batch).await?;
+        let mut next = Image::clone(&image);
+        next.broker_configs.set(level, configs);
+        for topic in image.topics() {
+            let settings = TopicSettings::read(&topic.configs, &next.broker_configs);
+            if settings != topic.settings {
+                let changed = Topic { settings, ..Topic::clone(topic) };
+                self.deps.host.applied(&changed, 0..0);
+                next.put(changed);
+            }
+        }
+        *self.image.write() = Arc::new(next);
         Ok(())
     }
 

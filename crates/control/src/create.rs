@@ -81,7 +81,7 @@ pub fn check_name(name: &str) -> Result<(), TopicFault> {
 }
 
 fn broker_default(image: &Image, key: &str) -> i64 {
-    let set = image.broker_configs.get(key).map(String::as_str);
+    let set = image.broker_configs.get(key);
     let default = crate::configs::broker::broker_config(key).and_then(|def| def.default);
     set.or(default).and_then(|text| text.trim().parse().ok()).unwrap_or(1)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use waybill_types::{BrokerId, ClusterId, PartitionId, TimestampMs, TopicId, TopicPartition};
 
+use crate::configs::BrokerConfigs;
 use crate::settings::TopicSettings;
 
 /// Topics that clients do not write to by themselves.
@@ -56,8 +57,8 @@ pub struct Image {
     pub cluster: ClusterId,
     /// The one broker.
     pub node: BrokerId,
-    /// Values set on the broker, by key: the file, flags, and what clients altered.
-    pub broker_configs: BTreeMap<String, String>,
+    /// Values set on the broker: the file, flags, and what clients altered.
+    pub broker_configs: BrokerConfigs,
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
     by_id: HashMap<TopicId, Arc<Topic>>,
 }

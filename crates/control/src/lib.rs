@@ -15,6 +15,6 @@ pub mod create;
 pub mod image;
 pub mod settings;
 
-pub use controller::{Controller, ControllerDeps, ControllerError, PartitionHost};
+pub use controller::{BrokerChange, Controller, ControllerDeps, ControllerError, PartitionHost};
 pub use image::{Image, Topic};
 pub use settings::TopicSettings;

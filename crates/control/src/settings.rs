@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::configs::BrokerConfigs;
 use crate::configs::topic::topic_config;
 
 /// What `compression.type` asks of the broker.
@@ -64,7 +65,7 @@ pub struct TopicSettings {
 impl TopicSettings {
     /// Reads the settings from what was set on the topic, else the broker's, else the default.
     #[must_use]
-    pub fn read(set: &BTreeMap<String, String>, broker: &BTreeMap<String, String>) -> Self {
+    pub fn read(set: &BTreeMap<String, String>, broker: &BrokerConfigs) -> Self {
         let value = |name: &str| effective(name, set, broker).unwrap_or_default();
         let number = |name: &str| value(name).trim().parse::<i64>().unwrap_or_default();
         let bytes = |name: &str| usize::try_from(number(name)).unwrap_or_default();
@@ -104,17 +105,13 @@ impl TopicSettings {
 
 /// The value in force: set on the topic, else on the broker under the key's synonym, else the default.
 #[must_use]
-pub fn effective(
-    name: &str,
-    set: &BTreeMap<String, String>,
-    broker: &BTreeMap<String, String>,
-) -> Option<String> {
+pub fn effective(name: &str, set: &BTreeMap<String, String>, broker: &BrokerConfigs) -> Option<String> {
     if let Some(value) = set.get(name) {
         return Some(value.clone());
     }
     let def = topic_config(name)?;
     let from_broker = def.synonym.and_then(|synonym| broker.get(synonym));
-    from_broker.cloned().or_else(|| def.default.map(str::to_owned))
+    from_broker.or(def.default).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -123,12 +120,12 @@ mod tests {
 
     #[test]
     fn topic_wins_over_broker_wins_over_default() {
-        let mut broker = BTreeMap::new();
+        let broker = BrokerConfigs::default();
         let mut set = BTreeMap::new();
         let settings = TopicSettings::read(&set, &broker);
         assert_eq!(settings.retention_ms, Some(604_800_000));
         assert!(settings.delete && !settings.compact);
-        broker.insert("log.retention.ms".to_owned(), "1000".to_owned());
+        let broker = BrokerConfigs::from([("log.retention.ms", "1000")]);
         assert_eq!(TopicSettings::read(&set, &broker).retention_ms, Some(1000));
         set.insert("retention.ms".to_owned(), "-1".to_owned());
         set.insert("cleanup.policy".to_owned(), "compact, delete".to_owned());

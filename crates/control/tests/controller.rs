@@ -6,8 +6,11 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use waybill_control::alter::Change;
+use waybill_control::configs::Level;
 use waybill_control::create::{NewTopic, TopicFault};
-use waybill_control::{Controller, ControllerDeps, ControllerError, Image, PartitionHost, Topic};
+use waybill_control::{
+    BrokerChange, Controller, ControllerDeps, ControllerError, Image, PartitionHost, Topic,
+};
 use waybill_meta::{Batch, MemoryMeta, MetaError};
 use waybill_rt::{SeededEntropy, Supervisor, VirtualClock};
 use waybill_types::{ProducerId, TopicId};
@@ -139,4 +142,37 @@ async fn a_full_disk_is_told_and_ends_nothing() {
     assert_eq!(controller.next_producer_id().await.unwrap(), ProducerId(0));
     assert!(controller.create_topics(vec![new("orders", 3)], false).await.unwrap()[0].is_ok());
     assert_eq!(controller.image().topic_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_altered_on_the_broker_reaches_topics_and_survives_a_restart() {
+    let world = World::new();
+    let controller = world.open().await;
+    controller.create_topics(vec![new("orders", 1), new("scans", 1)], false).await.unwrap();
+    let own = vec![("retention.ms".to_owned(), Change::Set("7".to_owned()))];
+    controller.alter_topic("scans".to_owned(), own, false).await.unwrap();
+    let set =
+        |key: &str, value: &str| BrokerChange::Some(vec![(key.to_owned(), Change::Set(value.to_owned()))]);
+    let all = set("log.retention.ms", "5000");
+    controller.alter_broker(Level::AllNodes, all.clone(), true).await.unwrap();
+    assert_eq!(controller.image().broker_configs.get("log.retention.ms"), None);
+    controller.alter_broker(Level::AllNodes, all, false).await.unwrap();
+    controller.alter_broker(Level::AllNodes, set("message.max.bytes", "9000"), false).await.unwrap();
+    let settings = |of: &Controller, name: &str| of.image().topic(name).unwrap().settings.clone();
+    assert_eq!(settings(&controller, "orders").retention_ms, Some(5000));
+    assert_eq!(settings(&controller, "scans").retention_ms, Some(7));
+    assert_eq!(settings(&controller, "scans").max_message_bytes, 9000);
+    controller.alter_broker(Level::Node, set("log.retention.ms", "6000"), false).await.unwrap();
+    let fixed = controller.alter_broker(Level::Node, set("node.id", "2"), false).await;
+    assert!(matches!(fixed, Err(ControllerError::Fault(TopicFault::InvalidRequest(_)))));
+
+    let again = world.open().await;
+    assert_eq!(settings(&again, "orders").retention_ms, Some(6000));
+    let unset = BrokerChange::Some(vec![("log.retention.ms".to_owned(), Change::Delete)]);
+    again.alter_broker(Level::Node, unset, false).await.unwrap();
+    assert_eq!(settings(&again, "orders").retention_ms, Some(5000));
+    again.alter_broker(Level::AllNodes, BrokerChange::All(Vec::new()), false).await.unwrap();
+    assert_eq!(settings(&again, "orders").retention_ms, Some(604_800_000));
+    // The host hears of each topic whose settings changed.
+    assert_eq!(world.host.heard.lock().last().unwrap(), "scans +0");
 }

@@ -14,6 +14,7 @@ const NODE: u8 = 0x02;
 const WAL_TRIM: u8 = 0x03;
 const TERM: u8 = 0x04;
 const CHAIN: u8 = 0x05;
+const BROKER_CONFIGS: u8 = 0x06;
 const TOPIC: u8 = 0x10;
 const TOPIC_NAME: u8 = 0x11;
 const PARTITION: u8 = 0x12;
@@ -94,6 +95,15 @@ pub fn chains_of(node: BrokerId) -> Range<Bytes> {
 #[must_use]
 pub fn chains() -> Range<Bytes> {
     below(key(CHAIN, &[]))
+}
+
+/// What clients altered of a node's configuration; without a node, of all nodes'.
+#[must_use]
+pub fn broker_configs(node: Option<BrokerId>) -> Bytes {
+    match node {
+        Some(node) => key(BROKER_CONFIGS, &[&node.get().to_be_bytes()]),
+        None => key(BROKER_CONFIGS, &[]),
+    }
 }
 
 /// A topic.

@@ -24,9 +24,9 @@ pub use codec::{Record, RecordError};
 pub use home::{MetaHome, OwnedMeta, SlateHome};
 pub use memory::MemoryMeta;
 pub use records::{
-    ChainLife, ChainRecord, ClusterRecord, IndexRecord, NodeRecord, ObjectId, ObjectIdsRecord, ObjectLife,
-    ObjectRecord, PartitionRecord, ProducerBatchSnapshot, ProducerBlockRecord, ProducerSnapshot, TermRecord,
-    TopicNameRecord, TopicRecord, WalKind, WalTrimRecord,
+    BrokerConfigsRecord, ChainLife, ChainRecord, ClusterRecord, IndexRecord, NodeRecord, ObjectId,
+    ObjectIdsRecord, ObjectLife, ObjectRecord, PartitionRecord, ProducerBatchSnapshot, ProducerBlockRecord,
+    ProducerSnapshot, TermRecord, TopicNameRecord, TopicRecord, WalKind, WalTrimRecord,
 };
 pub use redb_store::RedbMeta;
 pub use slate::{SlateMeta, SlateOptions};

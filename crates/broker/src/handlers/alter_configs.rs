@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use waybill_control::BrokerChange;
 use waybill_protocol_gen::messages::alter_configs_request::AlterConfigsResource;
 use waybill_protocol_gen::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use waybill_security::Authorized;
 
 use super::config_resources::alter_each;
 use super::errors::Told;
-use super::incremental_alter_configs::{audit, may_alter};
+use super::incremental_alter_configs::{Target, audit, may_alter};
 use crate::broker::Broker;
 use crate::handler::{Call, Handler};
 
@@ -49,14 +50,21 @@ async fn replace(
     asked: &AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Told> {
-    let name = may_alter(broker, call, asked.resource_type, &asked.resource_name)?;
+    let target = may_alter(broker, call, asked.resource_type, &asked.resource_name)?;
     let configs = asked.configs.iter();
     let configs: Vec<_> =
         configs.map(|c| (c.name.to_string(), c.value.as_ref().map(ToString::to_string))).collect();
     let detail = asked.configs.iter().map(|config| &*config.name).collect::<Vec<_>>().join(",");
-    let replaced = broker.controller.replace_topic_configs(name.clone(), configs, validate_only).await;
+    let replaced = match &target {
+        Target::Topic(name) => {
+            broker.controller.replace_topic_configs(name.clone(), configs, validate_only).await
+        }
+        Target::Broker(level) => {
+            broker.controller.alter_broker(*level, BrokerChange::All(configs), validate_only).await
+        }
+    };
     if !validate_only {
-        audit(broker, call, &name, &detail, replaced.as_ref().err());
+        audit(broker, call, &target, &detail, replaced.as_ref().err());
     }
     replaced.map_err(|error| Told::from(&error))
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use waybill_control::Image;
-use waybill_control::configs::broker::{broker_config, broker_configs, group_configs};
+use waybill_control::configs::broker::{alterable, broker_config, broker_configs, group_configs};
 use waybill_control::configs::topic::TOPIC_CONFIGS;
-use waybill_control::configs::{ConfigDef, ConfigKind, Treatment};
+use waybill_control::configs::{BrokerConfigs, ConfigDef, ConfigKind, Level, Treatment};
 use waybill_protocol::ErrorCode;
 use waybill_protocol_gen::messages::describe_configs_request::DescribeConfigsResource;
 use waybill_protocol_gen::messages::describe_configs_response::{
@@ -38,6 +38,10 @@ pub mod resource {
 pub enum Source {
     /// Set on the topic.
     Topic,
+    /// Altered on this broker.
+    Broker,
+    /// Altered on all brokers.
+    AllBrokers,
     /// In the broker's file or flags.
     StaticBroker,
     /// Nowhere.
@@ -50,8 +54,20 @@ impl Source {
     pub const fn wire(self) -> i8 {
         match self {
             Self::Topic => 1,
+            Self::Broker => 2,
+            Self::AllBrokers => 3,
             Self::StaticBroker => 4,
             Self::Default => 5,
+        }
+    }
+}
+
+impl From<Level> for Source {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Node => Self::Broker,
+            Level::AllNodes => Self::AllBrokers,
+            Level::Static => Self::StaticBroker,
         }
     }
 }
@@ -61,13 +77,13 @@ impl Source {
 pub fn resolve(
     def: &ConfigDef,
     set: &BTreeMap<String, String>,
-    broker: &BTreeMap<String, String>,
+    broker: &BrokerConfigs,
 ) -> (Option<String>, Source) {
     if let Some(value) = set.get(def.name) {
         return (Some(value.clone()), Source::Topic);
     }
-    match def.synonym.and_then(|synonym| broker.get(synonym)) {
-        Some(value) => (Some(value.clone()), Source::StaticBroker),
+    match def.synonym.and_then(|synonym| broker.all(synonym).next()) {
+        Some((level, value)) => (Some(value.to_owned()), level.into()),
         None => (def.default.map(str::to_owned), Source::Default),
     }
 }
@@ -155,7 +171,7 @@ fn describe(
             }
             check_node(image, name)?;
             if name.is_empty() {
-                return Ok(Vec::new());
+                return Ok(all_brokers(&image.broker_configs));
             }
             Ok(broker_configs().iter().map(|def| broker_row(def, &image.broker_configs)).collect())
         }
@@ -222,7 +238,7 @@ fn synonym(name: &str, value: Option<String>, source: Source) -> DescribeConfigs
 fn topic_row(
     def: &ConfigDef,
     set: &BTreeMap<String, String>,
-    broker: &BTreeMap<String, String>,
+    broker: &BrokerConfigs,
 ) -> DescribeConfigsResourceResult {
     let (value, source) = resolve(def, set, broker);
     let mut result = row(def, value, source.wire());
@@ -230,25 +246,42 @@ fn topic_row(
         result.synonyms.push(synonym(def.name, Some(value.clone()), Source::Topic));
     }
     if let Some(key) = def.synonym {
-        if let Some(value) = broker.get(key) {
-            result.synonyms.push(synonym(key, Some(value.clone()), Source::StaticBroker));
-        }
+        result.synonyms.extend(set_synonyms(key, broker));
         let default = broker_config(key).and_then(|def| def.default).or(def.default);
         result.synonyms.push(synonym(key, default.map(str::to_owned), Source::Default));
     }
     result
 }
 
-fn broker_row(def: &ConfigDef, set: &BTreeMap<String, String>) -> DescribeConfigsResourceResult {
-    let value = set.get(def.name).cloned();
-    let source = if value.is_some() { Source::StaticBroker } else { Source::Default };
-    let mut result = row(def, value.clone().or_else(|| def.default.map(str::to_owned)), source.wire());
-    result.read_only = true;
+/// The values of a broker key that were set, the one in force first.
+fn set_synonyms<'a>(
+    key: &'a str,
+    broker: &'a BrokerConfigs,
+) -> impl Iterator<Item = DescribeConfigsSynonym> + 'a {
+    broker.all(key).map(move |(level, value)| synonym(key, Some(value.to_owned()), level.into()))
+}
+
+fn broker_row(def: &ConfigDef, broker: &BrokerConfigs) -> DescribeConfigsResourceResult {
+    let (value, source) = match broker.all(def.name).next() {
+        Some((level, value)) => (Some(value), level.into()),
+        None => (def.default, Source::Default),
+    };
+    let mut result = row(def, value.map(str::to_owned), source.wire());
+    result.read_only = alterable(def.name).is_none();
     if !result.is_sensitive {
-        if value.is_some() {
-            result.synonyms.push(synonym(def.name, value, Source::StaticBroker));
-        }
+        result.synonyms.extend(set_synonyms(def.name, broker));
         result.synonyms.push(synonym(def.name, def.default.map(str::to_owned), Source::Default));
     }
     result
+}
+
+/// What was altered on all brokers: what the resource without a name shows.
+fn all_brokers(broker: &BrokerConfigs) -> Vec<DescribeConfigsResourceResult> {
+    let set = broker.at(Level::AllNodes).iter();
+    let rows = set.filter_map(|(key, value)| {
+        let mut result = row(broker_config(key)?, Some(value.clone()), Source::AllBrokers.wire());
+        result.synonyms.push(synonym(key, Some(value.clone()), Source::AllBrokers));
+        Some(result)
+    });
+    rows.collect()
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use waybill_control::BrokerChange;
 use waybill_control::alter::Change;
+use waybill_control::configs::Level;
 use waybill_protocol::ErrorCode;
 use waybill_protocol::wire::KString;
 use waybill_protocol_gen::messages::incremental_alter_configs_request::{
@@ -56,12 +58,17 @@ async fn alter(
     asked: &AlterConfigsResource,
     validate_only: bool,
 ) -> Result<(), Told> {
-    let name = may_alter(broker, call, asked.resource_type, &asked.resource_name)?;
+    let target = may_alter(broker, call, asked.resource_type, &asked.resource_name)?;
     let changes = asked.configs.iter().map(change).collect::<Result<Vec<_>, _>>()?;
     let detail = asked.configs.iter().map(|config| &*config.name).collect::<Vec<_>>().join(",");
-    let altered = broker.controller.alter_topic(name.clone(), changes, validate_only).await;
+    let altered = match &target {
+        Target::Topic(name) => broker.controller.alter_topic(name.clone(), changes, validate_only).await,
+        Target::Broker(level) => {
+            broker.controller.alter_broker(*level, BrokerChange::Some(changes), validate_only).await
+        }
+    };
     if !validate_only {
-        audit(broker, call, &name, &detail, altered.as_ref().err());
+        audit(broker, call, &target, &detail, altered.as_ref().err());
     }
     altered.map_err(|error| Told::from(&error))
 }
@@ -88,24 +95,34 @@ fn change(config: &AlterableConfig) -> Result<(String, Change), Told> {
     Ok((config.name.to_string(), change))
 }
 
-/// Lets a change of a resource's configuration through, and gives the topic's name; other resources are refused with
-/// the reason.
-pub(super) fn may_alter(broker: &Broker, call: &Call, kind: i8, name: &KString) -> Result<String, Told> {
+/// What is to be altered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A topic, by name.
+    Topic(String),
+    /// This broker, or all brokers.
+    Broker(Level),
+}
+
+/// Lets a change of a resource's configuration through; what can not be altered is refused with the reason.
+pub(super) fn may_alter(broker: &Broker, call: &Call, kind: i8, name: &KString) -> Result<Target, Told> {
     let may = |action| broker.gate.allows(&call.context, action, OnDenial::Audit);
     match kind {
         resource::TOPIC => {
             if !may(Action::topic(Operation::AlterConfigs, name)) {
                 return Err(Told::bare(ErrorCode::TopicAuthorizationFailed));
             }
-            Ok(name.to_string())
+            Ok(Target::Topic(name.to_string()))
         }
         resource::BROKER | resource::BROKER_LOGGER | resource::CLIENT_METRICS => {
             if !may(Action::cluster(Operation::AlterConfigs)) {
                 return Err(Told::bare(ErrorCode::ClusterAuthorizationFailed));
             }
             check_node(&broker.controller.image(), name)?;
-            let message = "This broker's configuration is set by its file, flags and environment, and can not be \
-                           altered while it runs; set it there and restart.";
+            if kind == resource::BROKER {
+                return Ok(Target::Broker(if name.is_empty() { Level::AllNodes } else { Level::Node }));
+            }
+            let message = "Loggers and client metrics are not altered over this protocol.";
             Err(Told::new(ErrorCode::InvalidRequest, message))
         }
         resource::GROUP => {
@@ -119,15 +136,21 @@ pub(super) fn may_alter(broker: &Broker, call: &Call, kind: i8, name: &KString) 
     }
 }
 
-/// Notes a change of a topic's configuration.
+/// Notes a change of configuration.
 pub(super) fn audit(
     broker: &Broker,
     call: &Call,
-    name: &str,
+    target: &Target,
     keys: &str,
     error: Option<&waybill_control::ControllerError>,
 ) {
     let outcome = error.map_or(Outcome::Done, |error| Outcome::Failed(error.to_string()));
-    let event = AuditEvent::of(&call.context, AuditAction::AlterConfigs, ResourceType::Topic, name, outcome);
+    let node = broker.controller.image().node.to_string();
+    let (kind, name) = match target {
+        Target::Topic(name) => (ResourceType::Topic, name.as_str()),
+        Target::Broker(Level::AllNodes) => (ResourceType::Cluster, "all brokers"),
+        Target::Broker(_) => (ResourceType::Cluster, node.as_str()),
+    };
+    let event = AuditEvent::of(&call.context, AuditAction::AlterConfigs, kind, name, outcome);
     broker.gate.audit().record(event.with_detail(keys));
 }

@@ -76,7 +76,7 @@ async fn append(broker: &Broker, call: &Call, plan: Plan) -> Answer {
         for partition in topic.partitions {
             let index = partition.index;
             let checked = match &known {
-                Ok(known) => check::partition(broker, call, known, partition),
+                Ok(known) => check::partition(broker, call, known, partition).await,
                 Err(refusal) => Err(refusal.clone()),
             };
             answer.partitions.push((

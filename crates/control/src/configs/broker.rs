@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use super::topic::TOPIC_CONFIGS;
 use super::{ConfigDef, ConfigKind, Rule, Treatment};
 
 /// Broker keys whose value decides something here.
@@ -105,6 +106,15 @@ pub fn group_configs() -> &'static [ConfigDef] {
 #[must_use]
 pub fn broker_config(name: &str) -> Option<&'static ConfigDef> {
     BROKER.iter().find(|def| def.name == name)
+}
+
+/// The key's definition, if it can be altered while a broker runs: what is the default of a topic key, with that one's
+/// rule. Kafka lets a few more be altered (thread counts, connection limits, listeners), which are fixed here.
+#[must_use]
+pub fn alterable(name: &str) -> Option<ConfigDef> {
+    let of_topics = TOPIC_CONFIGS.iter().find(|def| def.synonym == Some(name))?;
+    let def = broker_config(name)?;
+    Some(ConfigDef { rule: of_topics.rule, treatment: of_topics.treatment, ..*def })
 }
 
 #[cfg(test)]

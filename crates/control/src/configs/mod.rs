@@ -4,9 +4,11 @@
 //! in `broker.tsv` and `group.tsv` (name, type, default), with what Waybill honours listed in [`broker`].
 
 pub mod broker;
+mod levels;
 pub mod topic;
 mod value;
 
+pub use levels::{BrokerConfigs, Level};
 pub use value::{ConfigFault, ConfigKind, Rule};
 
 /// What Waybill does with a key.

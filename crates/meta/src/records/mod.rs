@@ -1,5 +1,6 @@
 //! The record kinds, one file each: fields, encoding, round trip and the golden bytes of every released version.
 
+mod broker_configs;
 mod chain;
 mod cluster;
 mod index;
@@ -14,6 +15,7 @@ mod topic;
 mod topic_name;
 mod wal_trim;
 
+pub use broker_configs::BrokerConfigsRecord;
 pub use chain::{ChainLife, ChainRecord};
 pub use cluster::ClusterRecord;
 pub use index::IndexRecord;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use waybill_types::{TimestampMs, TopicId};
 
-use crate::codec::{Fault, FieldWriter, Fields, Record};
+use crate::codec::{Fault, Field, FieldWriter, Fields, Record};
 
 /// A topic as it was created and configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,15 @@ pub struct TopicRecord {
 }
 
 /// A config's field holds the key, a zero byte, the value: a key never contains a zero byte.
-fn config_payload(key: &str, value: &str) -> Vec<u8> {
+/// A configuration as a payload: key, zero byte, value.
+pub(super) fn config_payload(key: &str, value: &str) -> Vec<u8> {
     [key.as_bytes(), &[0], value.as_bytes()].concat()
+}
+
+/// Reads a [`config_payload`].
+pub(super) fn read_config(field: Field<'_>) -> Result<(String, String), Fault> {
+    let (key, value) = field.text()?.split_once('\0').ok_or_else(|| field.malformed())?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 impl Record for TopicRecord {
@@ -53,8 +60,8 @@ impl Record for TopicRecord {
                 4 => replication_factor = Some(field.i16()?),
                 5 => created_at = TimestampMs(field.i64()?),
                 6 => {
-                    let (key, value) = field.text()?.split_once('\0').ok_or_else(|| field.malformed())?;
-                    configs.insert(key.to_owned(), value.to_owned());
+                    let (key, value) = read_config(field)?;
+                    configs.insert(key, value);
                 }
                 _ => {}
             }

@@ -13,9 +13,9 @@ use bytes::BytesMut;
 use counting::peak_of;
 use damage::{Random, damage, seed};
 use waybill_meta::{
-    ClusterRecord, IndexRecord, NodeRecord, ObjectId, ObjectIdsRecord, ObjectLife, ObjectRecord,
-    PartitionRecord, ProducerBatchSnapshot, ProducerBlockRecord, ProducerSnapshot, Record, TopicNameRecord,
-    TopicRecord, WalKind, WalTrimRecord, keys,
+    BrokerConfigsRecord, ChainLife, ChainRecord, ClusterRecord, IndexRecord, NodeRecord, ObjectId,
+    ObjectIdsRecord, ObjectLife, ObjectRecord, PartitionRecord, ProducerBatchSnapshot, ProducerBlockRecord,
+    ProducerSnapshot, Record, TermRecord, TopicNameRecord, TopicRecord, WalKind, WalTrimRecord, keys,
 };
 use waybill_types::{
     BrokerId, ClusterId, CoordinatorEpoch, Incarnation, LeaderEpoch, Offset, PartitionId, ProducerEpoch,
@@ -100,6 +100,17 @@ fn node() -> NodeRecord {
     }
 }
 
+fn chain(life: ChainLife) -> ChainRecord {
+    ChainRecord {
+        node: BrokerId(1),
+        incarnation: Incarnation(3),
+        wal_store: StoreId([5; 16]),
+        life,
+        trim: 12,
+        registered_at: TimestampMs(6),
+    }
+}
+
 /// A sound value of each kind, with the byte that chooses the kind in front.
 fn sound() -> Vec<Vec<u8>> {
     let cluster = ClusterRecord {
@@ -122,9 +133,13 @@ fn sound() -> Vec<Vec<u8>> {
         (8, ObjectIdsRecord { next: ObjectId(900) }.encode()),
         (9, ProducerBlockRecord { next: ProducerId(5000) }.encode()),
         (10, producers.freeze()),
-        (11, keys::partition(of())),
-        (11, keys::object(ObjectId(3))),
-        (11, keys::index(of(), Offset(44))),
+        (12, chain(ChainLife::Recovering { term: 7, attempt: 1 }).encode()),
+        (12, chain(ChainLife::Closed { end: 90 }).encode()),
+        (13, TermRecord { term: 3, node: BrokerId(1), incarnation: Incarnation(2) }.encode()),
+        (11, BrokerConfigsRecord { configs: topic().configs }.encode()),
+        (14, keys::partition(of())),
+        (14, keys::object(ObjectId(3))),
+        (14, keys::index(of(), Offset(44))),
     ];
     values.iter().map(|(kind, bytes)| [&[*kind][..], bytes].concat()).collect()
 }
