@@ -85,6 +85,19 @@ fn broker(error: &KafkaError) -> SourceError {
     SourceError::Broker(error.to_string())
 }
 
+/// Whether an error tells of a connection, not of a partition.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
+}
+
 impl KafkaSource {
     /// Prepares to read; connects when first asked something.
     ///
@@ -263,6 +276,11 @@ impl RecordSource for KafkaSource {
                     let topic = self.assigned.get(message.topic());
                     records.extend(topic.map(|topic| record(&message, *topic)));
                 }
+                // librdkafka tells of every connection that went and mends it by itself: an outage leaves many of these
+                // in its queue, and none says anything of what is read. That the brokers are away, questions tell.
+                Some(Err(error)) if is_passing(&error) => {
+                    tracing::debug!(%error, "a connection to the brokers");
+                }
                 Some(Err(error)) => {
                     // What was read so far is good; the error comes again if it lasts.
                     if records.is_empty() {
@@ -271,7 +289,9 @@ impl RecordSource for KafkaSource {
                     break;
                 }
             }
-            wait = Duration::ZERO;
+            if !records.is_empty() {
+                wait = Duration::ZERO;
+            }
         }
         if !records.is_empty() {
             self.check_ids(&records)?;
