@@ -126,6 +126,13 @@ impl State {
         })
     }
 
+    /// Whether the writer will soon be where `job` begins, less than `step` away: then there is no time to go gently.
+    pub(crate) fn presses(&self, job: ZeroJob, step: u64) -> bool {
+        let position = self.tail.position();
+        let begins = self.ring.expected(job.slot, job.from, position);
+        self.zero_need.is_some() || begins.0.saturating_sub(position.0) < step
+    }
+
     /// A stretch is zeroed.
     pub(crate) fn zeroed(&mut self, job: ZeroJob) {
         if let Some(zeroed) = self.zeroed.get_mut(job.slot) {

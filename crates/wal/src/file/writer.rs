@@ -21,8 +21,12 @@ use crate::sabotage::Sabotage;
 
 /// How long a full disk is left alone before the same bytes are tried again.
 const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
-/// Zeros are written in pieces of this size.
+/// Zeros are written in pieces of this size where the writer is close behind.
 const ZERO_PIECE: u64 = 1 << 20;
+/// Where it is not, in small ones with pauses between them: what the device has in its cache, the next sync of the
+/// writer has to wait for, and acks with it.
+const GENTLE_PIECE: u64 = 128 << 10;
+const GENTLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Poisons the WAL when the writer goes without having ended it, by a panic.
 struct Guard {
@@ -222,7 +226,7 @@ pub(crate) async fn run_zeroing(shared: Arc<Shared>) {
             shared.zero_wake.notified().await;
             continue;
         };
-        match zero(&shared, &mut buffer, job) {
+        match zero(&shared, &mut buffer, job).await {
             Ok(()) => {
                 shared.space.set_full(false);
                 shared.state.lock().zeroed(job);
@@ -247,7 +251,7 @@ pub(crate) async fn run_zeroing(shared: Arc<Shared>) {
 
 /// Zeroes one stretch and syncs it, through a file of its own: a failed write-back is told once per open file, and
 /// the writer must not miss one because the zeroing heard of it.
-fn zero(shared: &Shared, buffer: &mut AlignedBuf, job: ZeroJob) -> io::Result<()> {
+async fn zero(shared: &Shared, buffer: &mut AlignedBuf, job: ZeroJob) -> io::Result<()> {
     let mode = if shared.buffered(job.slot) { OpenMode::ReadWrite } else { OpenMode::Direct };
     let file = shared.ring.disk.open(&shared.ring.file(job.slot)?.path, mode)?;
     let piece = ZERO_PIECE.min(job.to - job.from) as usize;
@@ -255,10 +259,15 @@ fn zero(shared: &Shared, buffer: &mut AlignedBuf, job: ZeroJob) -> io::Result<()
     zeros.fill(0);
     let mut at = job.from;
     while at < job.to {
-        let length = (job.to - at).min(piece as u64);
+        let presses = shared.state.lock().presses(ZeroJob { from: at, ..job }, shared.options.zero_step);
+        let most = if presses { ZERO_PIECE } else { GENTLE_PIECE };
+        let length = (job.to - at).min(most).min(piece as u64);
         let part = zeros.get(..length as usize).unwrap_or_default();
         file.write_all_at(&[io::IoSlice::new(part)], at)?;
         at += length;
+        if !presses {
+            shared.clock.sleep(GENTLE_PAUSE).await;
+        }
     }
     file.sync_data()
 }
