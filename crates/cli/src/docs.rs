@@ -18,8 +18,9 @@ fn render() -> String {
     );
     let mut program = crate::Cli::command();
     program.build();
-    for name in ["serve", "visibility", "load", "track", "demo"] {
-        let command = program.find_subcommand(name).expect("a known command");
+    for name in ["serve", "visibility", "load", "mapping test", "track", "demo"] {
+        let found = name.split(' ').try_fold(&program, |command, word| command.find_subcommand(word));
+        let command = found.expect("a known command");
         let _ = write!(
             page,
             "\n## `waybill {name}`\n\n| flag | variable | default | what it does |\n|---|---|---|---|\n"

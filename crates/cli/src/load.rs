@@ -39,8 +39,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "T")]
     topic: String,
 
-    /// The mapping that reads the records, in place of the format's own.
-    #[arg(long, value_name = "NAME@VERSION")]
+    /// The mapping that reads the records, in place of the format's own: a built-in one, or a mapping file.
+    #[arg(long, value_name = "NAME@VERSION|FILE", value_parser = crate::mapping::named)]
     mapping: Option<Mapping>,
 
     /// Loads even where the topic's retention would delete records soon after.
@@ -123,7 +123,7 @@ pub(crate) async fn run(args: LoadArgs, format: output::Format) -> anyhow::Resul
     for path in &paths {
         let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        for record in frame(args.format, &name, &bytes, clock.now(), args.mapping) {
+        for record in frame(args.format, &name, &bytes, clock.now(), args.mapping.clone()) {
             loaded.records += 1;
             loaded.bytes += record.value.len() as u64;
             let outgoing = Outgoing {

@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: the configuration file, merged under flags and environment.
 //! - [`serve`]: a broker. [`visibility`]: the service that answers.
-//! - [`load`], [`track`]: files in, answers out. [`demo`]: all of it at once.
+//! - [`load`], [`mapping`], [`track`]: files in, mappings tried, answers out. [`demo`]: all of it at once.
 //! - [`kafka`]: what the commands that use librdkafka share.
 //! - [`topic`], [`group`]: administration over the Kafka protocol; [`admin`]: what they share.
 //! - [`output`]: tables or JSON.
@@ -14,6 +14,7 @@ mod docs;
 mod group;
 mod kafka;
 mod load;
+mod mapping;
 mod outgoing;
 mod output;
 mod serve;
@@ -49,6 +50,8 @@ enum Command {
     Visibility(visibility::VisibilityArgs),
     /// Puts files into a topic.
     Load(load::LoadArgs),
+    /// Tries mappings before they are deployed.
+    Mapping(mapping::MappingArgs),
     /// Tells where something is, and what changed.
     Track(track::TrackArgs),
     /// Runs everything at once, with events of its own.
@@ -84,6 +87,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(*args).await,
         Command::Visibility(args) => visibility::run(args).await,
         Command::Load(args) => load::run(args, cli.output).await,
+        Command::Mapping(args) => mapping::run(&args, cli.output),
         Command::Track(args) => tokio::task::spawn_blocking(move || track::run(&args, cli.output)).await?,
         Command::Demo(args) => demo::run(args).await,
         Command::Topic(args) => topic::run(args, cli.output).await,

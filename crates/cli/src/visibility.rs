@@ -8,7 +8,8 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use waybill_rt::{Metrics, RealClock};
 use waybill_visibility::ingest::NamedSource;
-use waybill_visibility::mapping::Mapping;
+use waybill_visibility::load::files;
+use waybill_visibility::mapping::{MappingFile, Mappings};
 use waybill_visibility::{VisibilityConfig, serve};
 
 use crate::serve::stop;
@@ -33,6 +34,10 @@ pub(crate) struct VisibilityArgs {
         value_delimiter = ','
     )]
     topics: Vec<String>,
+
+    /// A file that describes a mapping, or a folder of such files (*.toml). Repeatable.
+    #[arg(long = "mapping", env = "WAYBILL_MAPPING", value_name = "FILE", value_delimiter = ',')]
+    mappings: Vec<PathBuf>,
 
     /// Where the view is kept: an SQLite file.
     #[arg(long, env = "WAYBILL_STORE", value_name = "FILE", default_value = "./waybill-visibility.sqlite")]
@@ -59,6 +64,7 @@ impl VisibilityArgs {
         let mut config = VisibilityConfig::new(&self.bootstrap, &self.store);
         config.view.clone_from(&self.view);
         config.http = self.http;
+        config.mappings = read_mappings(&self.mappings)?;
         for topic in &self.topics {
             let (name, mapping) = topic
                 .split_once('=')
@@ -67,7 +73,8 @@ impl VisibilityArgs {
                 Some(mapping) => (mapping, true),
                 None => (mapping, false),
             };
-            let mapping: Mapping = mapping.parse().map_err(|error| anyhow!("--topic {topic}: {error}"))?;
+            let mapping =
+                config.mappings.find(mapping).map_err(|error| anyhow!("--topic {topic}: {error}"))?;
             config.topics.push(NamedSource { topic: name.to_owned(), mapping, ordered });
         }
         for property in &self.properties {
@@ -77,6 +84,18 @@ impl VisibilityArgs {
         }
         Ok(config)
     }
+}
+
+/// Reads mapping files and folders of them.
+fn read_mappings(paths: &[PathBuf]) -> anyhow::Result<Mappings> {
+    let mut mappings = Mappings::default();
+    for path in files(paths).context("reading --mapping")? {
+        let is_named = paths.contains(&path);
+        if is_named || path.extension().is_some_and(|extension| extension == "toml") {
+            mappings.add(MappingFile::read(&path)?).with_context(|| format!("reading {}", path.display()))?;
+        }
+    }
+    Ok(mappings)
 }
 
 /// Serves until SIGTERM or Ctrl-C.

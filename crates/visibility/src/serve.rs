@@ -13,6 +13,7 @@ use waybill_security::{AllowAll, Gate, TracingAudit};
 use crate::api::{App, router};
 use crate::ingest::kafka::{KafkaConfig, KafkaSource};
 use crate::ingest::{Ingest, IngestError, NamedSource, Progress, RecordSource, SourceError, Sources};
+use crate::mapping::Mappings;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{StateHashes, Store, StoreError};
 
@@ -29,6 +30,8 @@ pub struct VisibilityConfig {
     pub bootstrap: String,
     /// Topics to read and what maps each; empty means: find them by the header of their first record.
     pub topics: Vec<NamedSource>,
+    /// The mappings that are files, beside those built in.
+    pub mappings: Mappings,
     /// The SQLite file.
     pub store: PathBuf,
     /// Where to serve HTTP; port 0 takes a free one.
@@ -47,6 +50,7 @@ impl VisibilityConfig {
         Self {
             bootstrap: bootstrap.into(),
             topics: Vec::new(),
+            mappings: Mappings::default(),
             store: store.into(),
             http: SocketAddr::from(([127, 0, 0, 1], 8090)),
             view: "main".to_owned(),
@@ -163,7 +167,8 @@ pub async fn serve_from<S: RecordSource + 'static>(
         Arc::clone(&clock),
         Arc::clone(&progress),
         config.feeds_quarantine,
-    );
+    )
+    .with_mappings(config.mappings.clone());
     let gate = Gate::new(Arc::new(AllowAll), Arc::new(TracingAudit));
     let app = App::new(
         Arc::clone(&store),

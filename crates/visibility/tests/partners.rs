@@ -396,7 +396,7 @@ proptest! {
         let mut text = [&b"ISA*00* *00* *ZZ*A *ZZ*B *110913*2201*|*00501*7*0*P*:~"[..], b"UNA:+.? '", b"UNH+1+IFTSTA'", b"[{", b""][head].to_vec();
         text.extend(bytes);
         for mapping in Mapping::ALL {
-            let log = log_of("partners", 1, &[record("any", mapping, &text)]);
+            let log = log_of("partners", 1, &[record("any", mapping.clone(), &text)]);
             let _ = mapping.map(&log.records("partners")[0]);
         }
     }

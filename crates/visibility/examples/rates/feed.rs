@@ -98,7 +98,7 @@ pub(crate) fn record(kind: Kind, at: usize) -> Record {
         value: Some(Bytes::from(value)),
         headers: vec![(
             MAPPING_HEADER.to_owned(),
-            Some(Bytes::from_static(kind.mapping().name().as_bytes())),
+            Some(Bytes::copy_from_slice(kind.mapping().name().as_bytes())),
         )],
     }
 }

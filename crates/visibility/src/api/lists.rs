@@ -172,7 +172,7 @@ pub(crate) async fn sources(State(app): State<App>) -> axum::Json<Vec<SourceDeta
     let sources = app.progress.sources().into_iter().map(|source| SourceDetail {
         topic: source.name,
         topic_id: source.topic.to_string(),
-        mapping: source.mapping.map(|mapping| mapping.name().to_owned()),
+        mapping: source.mapping.as_ref().map(|mapping| mapping.name().to_owned()),
         last_record_time: source.last_record_time.map(instant_text),
         behind: source.behind,
         stopped: source.stopped,

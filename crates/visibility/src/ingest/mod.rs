@@ -18,7 +18,7 @@ use std::time::Duration;
 use waybill_rt::SharedClock;
 use waybill_types::{Offset, TopicId};
 
-use crate::mapping::{MAPPING_HEADER, Mapping, Record};
+use crate::mapping::{MAPPING_HEADER, Mapping, Mappings, Record};
 use crate::project;
 use crate::store::{Collected, Kept, Outcome, PartitionBatch, QuarantineRow, Store, StoreError, Taken};
 pub use progress::{Freshness, Progress, STALE_AFTER, SourceHealth};
@@ -70,6 +70,7 @@ pub struct Ingest<S> {
     store: Arc<dyn Store>,
     source: S,
     sources: Sources,
+    mappings: Mappings,
     clock: SharedClock,
     progress: Arc<Progress>,
     feeds_quarantine: bool,
@@ -120,6 +121,7 @@ impl<S: RecordSource> Ingest<S> {
             store,
             source,
             sources,
+            mappings: Mappings::default(),
             clock,
             progress,
             feeds_quarantine,
@@ -131,6 +133,13 @@ impl<S: RecordSource> Ingest<S> {
             pace: Pace::default(),
             misplaced: false,
         }
+    }
+
+    /// Topics may also name these mappings in their records' header.
+    #[must_use]
+    pub fn with_mappings(mut self, mappings: Mappings) -> Self {
+        self.mappings = mappings;
+        self
     }
 
     /// One round. Returns how many records it took; waits up to `wait` for the first.
@@ -199,7 +208,7 @@ impl<S: RecordSource> Ingest<S> {
         let mut batches = Vec::with_capacity(parts.len());
         for (part, records) in parts {
             let Some(source) = self.known.get(&part.0) else { continue };
-            let mapping = source.mapping;
+            let mapping = source.mapping.clone();
             let expected = self.next.get(&part).copied().unwrap_or(Offset::ZERO);
             // A source that goes back (a retry after an error) brings records again: they are taken once.
             let fresh: Vec<Record> = records.into_iter().filter(|record| record.offset >= expected).collect();
@@ -207,13 +216,13 @@ impl<S: RecordSource> Ingest<S> {
             batches.push(PartitionBatch {
                 topic: part.0,
                 topic_name: source.topic.name.clone(),
-                mapping,
                 partition: part.1,
                 expected,
                 next: last.offset.next(),
                 ordered: source.ordered,
                 kept: source.kept,
-                records: fresh.into_iter().map(|record| collected(record, mapping)).collect(),
+                records: fresh.into_iter().map(|record| collected(record, &mapping)).collect(),
+                mapping,
             });
         }
         let taken = self.store.collect(&batches)?;
@@ -281,7 +290,7 @@ impl<S: RecordSource> Ingest<S> {
     }
 }
 
-fn collected(record: Record, mapping: Mapping) -> Collected {
+fn collected(record: Record, mapping: &Mapping) -> Collected {
     let outcome = match mapping.map(&record) {
         Ok(facts) => Outcome::Projected(facts),
         Err(refusal) => Outcome::Quarantined(refusal),

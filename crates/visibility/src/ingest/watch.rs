@@ -105,7 +105,7 @@ impl<S: RecordSource> Ingest<S> {
         match &self.sources {
             Sources::Named(names) => {
                 let named = names.iter().find(|named| named.topic == topic.name);
-                Ok(named.map(|named| (named.mapping, named.ordered)))
+                Ok(named.map(|named| (named.mapping.clone(), named.ordered)))
             }
             Sources::Discovered => {
                 if topic.name.starts_with("__") || topic.name.ends_with(QUARANTINE_SUFFIX) {
@@ -113,8 +113,8 @@ impl<S: RecordSource> Ingest<S> {
                 }
                 let first = self.source.first_record(topic)?;
                 let named = first.as_ref().and_then(|record| record.header(MAPPING_HEADER));
-                let mapping =
-                    named.and_then(|name| std::str::from_utf8(name).ok()).and_then(|name| name.parse().ok());
+                let named = named.and_then(|name| std::str::from_utf8(name).ok());
+                let mapping = named.and_then(|name| self.mappings.find(name).ok());
                 Ok(mapping.map(|mapping| (mapping, false)))
             }
         }
@@ -150,7 +150,7 @@ impl<S: RecordSource> Ingest<S> {
             next.insert(part, from);
         }
         self.next.extend(next);
-        self.progress.reading(&topic, mapping);
+        self.progress.reading(&topic, mapping.clone());
         let since = self.source.is_compacted(&topic)?.then(|| self.clock.now());
         self.known.insert(topic.id, Source { topic, mapping, ordered, kept: Kept { since } });
         Ok(true)

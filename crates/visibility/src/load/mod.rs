@@ -17,7 +17,7 @@ pub enum Format {
     Scms,
     /// EPCIS: a record a file, keyed by its name.
     Epcis,
-    /// JSON, one a line.
+    /// A line a record: JSON, or anything else.
     JsonLines,
     /// A row a record, as a JSON object by the names in the first row.
     Csv,

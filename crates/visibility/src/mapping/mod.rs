@@ -6,26 +6,34 @@
 //! - `edi`: X12 and EDIFACT interchanges.
 //! - `cloudevents`: business events in CloudEvents.
 //! - [`events`]: business events in JSON; [`events_map`] turns them into facts.
+//! - [`file`]: mappings that are files; [`catalogue`]: those that a service has.
 //!
 //! A mapping is a pure function of the record. A record that it can not take whole gives no fact at all.
 
+mod catalogue;
 mod cloudevents;
 mod dcsa;
 mod edi;
 pub mod epcis;
 pub mod events;
 mod events_map;
+pub mod file;
 pub mod scms;
 mod teller;
+mod tried;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
 use crate::model::Fact;
+pub use catalogue::{Mappings, NameTaken};
+pub use file::{BadMapping, MappingFile};
 pub use teller::Teller;
+pub use tried::{Tried, framing, try_file};
 
 /// The header by which a record names the mapping that reads it.
 pub const MAPPING_HEADER: &str = "waybill-mapping";
@@ -78,8 +86,8 @@ impl Refusal {
     }
 }
 
-/// The mappings that are built in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What turns records into facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mapping {
     /// `scms@1`.
     Scms,
@@ -93,16 +101,18 @@ pub enum Mapping {
     Edi,
     /// `cloudevents@1`.
     CloudEvents,
+    /// One that a file describes.
+    File(Arc<MappingFile>),
 }
 
 impl Mapping {
-    /// Every mapping.
+    /// Every mapping that is built in.
     pub const ALL: [Self; 6] =
         [Self::Scms, Self::Epcis, Self::Events, Self::Dcsa, Self::Edi, Self::CloudEvents];
 
     /// Its name and version.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Scms => "scms@1",
             Self::Epcis => "epcis@1",
@@ -110,6 +120,7 @@ impl Mapping {
             Self::Dcsa => "dcsa@1",
             Self::Edi => "edi@1",
             Self::CloudEvents => "cloudevents@1",
+            Self::File(file) => file.name(),
         }
     }
 
@@ -117,7 +128,7 @@ impl Mapping {
     ///
     /// # Errors
     /// Says why the record can not be taken whole.
-    pub fn map(self, record: &Record) -> Result<Vec<Fact>, Refusal> {
+    pub fn map(&self, record: &Record) -> Result<Vec<Fact>, Refusal> {
         let value =
             record.value.as_deref().ok_or_else(|| Refusal::new("no_value", "the record has no value"))?;
         match self {
@@ -127,22 +138,27 @@ impl Mapping {
             Self::Dcsa => dcsa::map(record, value),
             Self::Edi => edi::map(record, value),
             Self::CloudEvents => cloudevents::map(record, value),
+            Self::File(file) => file.map(record, value),
         }
     }
 }
 
 /// A mapping's name is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no mapping is called '{0}'; there are scms@1, epcis@1, events@1, dcsa@1, edi@1 and cloudevents@1")]
-pub struct UnknownMapping(pub String);
+#[error("no mapping is called '{name}'; there are {}", known.join(", "))]
+pub struct UnknownMapping {
+    /// What was asked for.
+    pub name: String,
+    /// What there is.
+    pub known: Vec<String>,
+}
 
 impl FromStr for Mapping {
     type Err = UnknownMapping;
 
-    /// Takes `NAME@VERSION`, and `NAME` for its newest version.
+    /// Takes `NAME@VERSION` of what is built in, and `NAME` for its newest version.
     fn from_str(text: &str) -> Result<Self, UnknownMapping> {
-        let is = |mapping: &Self| mapping.name() == text || mapping.name().split('@').next() == Some(text);
-        Self::ALL.into_iter().find(is).ok_or_else(|| UnknownMapping(text.to_owned()))
+        Mappings::default().find(text)
     }
 }
 

@@ -53,6 +53,19 @@ impl Teller {
         self
     }
 
+    /// Whether a sensor tells what is told from here on.
+    pub const fn set_sampled(&mut self, sampled: bool) {
+        self.sampled = sampled;
+    }
+
+    /// The record itself says when it was told: neither its timestamp nor the log's append time counts.
+    #[must_use]
+    pub const fn told_at(mut self, told: TimestampMs) -> Self {
+        self.told = told;
+        self.append_time = false;
+        self
+    }
+
     /// Tells a fact, with a few words of the source.
     pub fn tell_with(
         &mut self,

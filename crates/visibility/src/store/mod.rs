@@ -138,8 +138,8 @@ pub struct SourceRow {
     pub topic: TopicId,
     /// Its name.
     pub name: String,
-    /// What maps it.
-    pub mapping: Mapping,
+    /// What maps it: name and version.
+    pub mapping: String,
     /// The record time from which its history can be proven, where something before may be gone.
     pub provable_since: Option<TimestampMs>,
     /// Records held behind quarantined ones.

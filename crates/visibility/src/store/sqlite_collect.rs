@@ -105,6 +105,9 @@ impl<'t> Collect<'t> {
                         self.add(&place, record, &group)?;
                     }
                     projected += 1;
+                    // Where records say themselves when they were told, that is how far the source has told.
+                    let told = facts.iter().map(|fact| fact.told).max();
+                    place.high = place.high.max(Some(told.unwrap_or(record.timestamp)));
                 }
                 Outcome::Quarantined(refusal) => {
                     self.quarantine(place.topic, record, &refusal.to_string(), batch.mapping.name(), false)?;
@@ -112,9 +115,9 @@ impl<'t> Collect<'t> {
                         self.block(&place, record)?;
                     }
                     quarantined += 1;
+                    place.high = place.high.max(Some(record.timestamp));
                 }
             }
-            place.high = place.high.max(Some(record.timestamp));
         }
         self.transaction
             .prepare_cached(

@@ -169,11 +169,10 @@ impl Read for Snapshot<'_> {
              (SELECT coalesce(sum(held), 0) FROM part p WHERE p.topic = t.ref) AS held
              FROM topic t) t ORDER BY t.name, t.id";
         self.rows(sql, [], |row| {
-            let mapping: String = row.get(2)?;
-            let mapping = mapping.parse().map_err(|_| unreadable(2, "an unknown mapping"))?;
             let provable_since = row.get::<_, Option<i64>>(3)?.map(TimestampMs);
             let held = count(row, 4)?;
-            Ok(SourceRow { topic: topic_of(row, 0)?, name: row.get(1)?, mapping, provable_since, held })
+            let (name, mapping) = (row.get(1)?, row.get(2)?);
+            Ok(SourceRow { topic: topic_of(row, 0)?, name, mapping, provable_since, held })
         })
     }
 
