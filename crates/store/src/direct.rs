@@ -20,15 +20,17 @@ use waybill_rt::{AlignedBuf, Disk, DiskFile, OpenMode};
 
 /// Bytes handed to the device at once.
 const PIECE: usize = 1 << 20;
-/// The size of a window.
+/// The size of a window that no other leads to.
 const WINDOW: u64 = 128 << 10;
+/// A window that goes on where another ended is twice as large, up to this size.
+const WINDOW_MAX: u64 = 512 << 10;
 /// Reads of at least so many bytes go straight to the device.
 const LARGE: u64 = 64 << 10;
-/// Windows kept, those used last.
-const WINDOWS: usize = 32;
-/// Bytes of buffers kept for the next read, those in use counted: a reader that lets go of much at once finds it again
-/// when it comes back, and memory stays bounded by what readers may hold.
-const POOL_BYTES: usize = 40 << 20;
+/// Bytes of windows kept, those used last: one for each segment that a reader of many partitions goes through at once.
+const WINDOW_BYTES: usize = 8 << 20;
+/// Bytes of buffers kept for the next read. Those in use do not count: readers have budgets of their own, and a pool that
+/// is empty because caches are full would give fresh pages for every read.
+const IDLE_BYTES: usize = 16 << 20;
 /// Larger buffers are not kept.
 const POOLED_MAX: usize = 4 << 20;
 /// Pieces of windows of at least so many bytes are copied into buffers of the pool.
@@ -57,8 +59,9 @@ struct Pool {
 
 #[derive(Default)]
 struct PoolState {
-    idle: Vec<AlignedBuf>,
-    /// Bytes of idle buffers and of those in use.
+    /// The one given back last is at the end.
+    idle: VecDeque<AlignedBuf>,
+    /// Their bytes.
     bytes: usize,
 }
 
@@ -106,27 +109,21 @@ impl Pool {
     fn find(&self, length: usize, align: usize) -> AlignedBuf {
         let mut state = self.state.lock();
         let fits = |buffer: &AlignedBuf| (length..=length.saturating_mul(4)).contains(&buffer.room());
-        if let Some(at) = state.idle.iter().rposition(fits) {
-            return state.idle.swap_remove(at);
-        }
-        let mut buffer = AlignedBuf::new(align);
-        buffer.bytes(length);
-        state.bytes += buffer.room();
-        // Those of other sizes make room, so that what is kept follows what is asked for.
-        while state.bytes > POOL_BYTES
-            && let Some(other) = state.idle.pop()
-        {
-            state.bytes = state.bytes.saturating_sub(other.room());
-        }
+        let at = state.idle.iter().rposition(fits);
+        let Some(buffer) = at.and_then(|at| state.idle.remove(at)) else { return AlignedBuf::new(align) };
+        state.bytes = state.bytes.saturating_sub(buffer.room());
         buffer
     }
 
+    /// Keeps a buffer; those that nobody wanted for the longest time make room for it.
     fn give_back(&self, buffer: AlignedBuf) {
         let mut state = self.state.lock();
-        if state.bytes <= POOL_BYTES {
-            state.idle.push(buffer);
-        } else {
-            state.bytes = state.bytes.saturating_sub(buffer.room());
+        state.bytes = state.bytes.saturating_add(buffer.room());
+        state.idle.push_back(buffer);
+        while state.bytes > IDLE_BYTES
+            && let Some(oldest) = state.idle.pop_front()
+        {
+            state.bytes = state.bytes.saturating_sub(oldest.room());
         }
     }
 
@@ -239,19 +236,31 @@ impl Direct {
         length: u64,
         range: Range<u64>,
     ) -> io::Result<Bytes> {
-        let window = range.start - range.start % WINDOW;
-        let end = length.min(window + WINDOW);
-        if range.end - range.start >= LARGE || range.end > end {
+        if range.end - range.start >= LARGE {
             return self.read_range(file, range);
         }
-        let bytes = self.read_range(file, window..end)?;
+        let start = range.start - range.start % self.block as u64;
+        let bytes = self.read_range(file, start..length.min(start + self.window_size(object, start)))?;
         let mut windows = self.windows.lock();
-        windows.push_back(Window { object: object.to_owned(), start: window, bytes });
-        if windows.len() > WINDOWS {
-            windows.pop_front();
+        windows.push_back(Window { object: object.to_owned(), start, bytes });
+        let mut kept: usize = windows.iter().map(|window| window.bytes.len()).sum();
+        while kept > WINDOW_BYTES
+            && let Some(oldest) = windows.pop_front()
+        {
+            kept -= oldest.bytes.len();
         }
         drop(windows);
         self.in_memory(object, &range).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// How large a window that begins at `start` is: who reads on gets more at once.
+    fn window_size(&self, object: &str, start: u64) -> u64 {
+        let windows = self.windows.lock();
+        let before = windows.iter().rev().find(|window| {
+            let end = window.start + window.bytes.len() as u64;
+            window.start < start && start <= end && window.object == object
+        });
+        before.map_or(WINDOW, |window| (2 * window.bytes.len() as u64).clamp(WINDOW, WINDOW_MAX))
     }
 
     fn read_range(&self, file: &dyn DiskFile, range: Range<u64>) -> io::Result<Bytes> {
@@ -280,5 +289,64 @@ impl Direct {
     /// Forgets an object.
     pub(crate) fn forget(&self, object: &str) {
         self.windows.lock().retain(|window| window.object != object);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_rt::RealDisk;
+
+    /// An object of 4 MiB and something whose bytes tell where they stand.
+    fn object() -> (tempfile::TempDir, Direct, Arc<dyn DiskFile>, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = RealDisk::shared();
+        let bytes: Vec<u8> =
+            (0u64..(4 << 20) + 1000).map(|at| (at ^ (at >> 8) ^ (at >> 16)).to_le_bytes()[0]).collect();
+        let direct = Direct::new(&*disk);
+        let path = folder.path().join("object");
+        direct.write(&*disk, &path, &[Bytes::from(bytes.clone())], false).unwrap();
+        let file = disk.open(&path, OpenMode::Read).unwrap();
+        (folder, direct, file, bytes)
+    }
+
+    #[test]
+    fn any_range_is_what_was_written() {
+        let (_folder, direct, file, bytes) = object();
+        let length = bytes.len() as u64;
+        let mut state = 7u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        let mut end = 0;
+        for round in 0..4000u64 {
+            // Half of the time from where the last one ended, as a reader of many partitions goes.
+            let start = if round % 2 == 0 && end < length { end } else { next(length) };
+            end = length.min(start + 1 + next(2 * LARGE));
+            let range = start as usize..end as usize;
+            let read = direct
+                .in_memory("object", &(start..end))
+                .unwrap_or_else(|| direct.read("object", &*file, length, start..end).unwrap());
+            assert_eq!(read, bytes[range.clone()], "{range:?}");
+        }
+        let kept: usize = direct.windows.lock().iter().map(|window| window.bytes.len()).sum();
+        assert!(kept <= WINDOW_BYTES, "{kept}");
+    }
+
+    #[test]
+    fn who_reads_on_is_given_larger_windows() {
+        let (_folder, direct, file, bytes) = object();
+        let (length, step) = (bytes.len() as u64, 20_000);
+        let mut reads = 0u64;
+        for start in (0..length).step_by(step) {
+            let range = start..length.min(start + step as u64);
+            if direct.in_memory("object", &range).is_none() {
+                direct.read("object", &*file, length, range).unwrap();
+                reads += 1;
+            }
+        }
+        let alone = length / WINDOW;
+        assert!(reads <= alone / 2, "{reads} reads where windows of one size would have taken {alone}");
     }
 }
