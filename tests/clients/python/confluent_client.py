@@ -159,9 +159,26 @@ class Scenarios:
         topic = self.topic("range", 1)
         self.produce(topic)
         done(self.admin.delete_records([TopicPartition(topic, 0, 500)]))
+        self.read_from_before(topic, 500)
+
+    def out_of_range_retention(self):
+        """Records of long ago, which retention lets go at its next look, and a fresh one."""
+        topic = self.topic("retention", 1)
+        producer = Producer({"bootstrap.servers": self.bootstrap, "acks": "all"})
+        for index in range(RECORDS):
+            producer.produce(topic, value(index), timestamp=FIRST_TIME_MS + index)
+        equal(producer.flush(20), 0, "records not acked")
+        consumer = self.consumer("retention")
+        until(40, lambda: watermarks(consumer, topic) == (RECORDS, RECORDS), "retention")
+        consumer.close()
+        self.produce(topic, 1)
+        self.read_from_before(topic, RECORDS)
+
+    def read_from_before(self, topic, first):
+        """A consumer whose position lies before the first record goes there, or is refused where it may not."""
         resetting = self.consumer("range", auto_offset_reset="earliest")
         resetting.assign([TopicPartition(topic, 0, 3)])
-        equal(take(resetting, 1)[0].offset(), 500, "first offset after the reset")
+        equal(take(resetting, 1)[0].offset(), first, "first offset after the reset")
         resetting.close()
         strict = self.consumer("range", auto_offset_reset="error")
         strict.assign([TopicPartition(topic, 0, 3)])
@@ -363,7 +380,7 @@ def main():
         scenarios[f"codec-{codec}"] = lambda codec=codec: run.codec(codec)
     scenarios["rebalance-range"] = lambda: run.rebalance("range", "rebalance")
     scenarios["rebalance-cooperative"] = lambda: run.rebalance("cooperative-sticky", "cooperative")
-    play(CLIENT, VERSION, args, scenarios)
+    play(CLIENT, VERSION, args, scenarios, {"out-of-range-retention": run.out_of_range_retention})
 
 
 main()

@@ -55,9 +55,10 @@ def plain():
     ]
 
 
-def play(client, version, args, scenarios):
-    """Runs the chosen scenarios one after the other and prints a line for each."""
-    chosen = list(scenarios) if args.scenario == "all" else args.scenario.split(",")
+def play(client, version, args, scenarios, named=None):
+    """Runs the chosen scenarios one after the other and prints a line for each; those `named` only where named."""
+    every, scenarios = list(scenarios), scenarios | (named or {})
+    chosen = every if args.scenario == "all" else args.scenario.split(",")
     for name in chosen:
         began = time.monotonic()
         try:

@@ -20,7 +20,7 @@ use crate::test::cargo::Built;
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The first member of a group need not wait three seconds for a second one here.
-const QUICK_JOIN: &str = "group.initial.rebalance.delay.ms=0";
+pub(crate) const QUICK_JOIN: &str = "group.initial.rebalance.delay.ms=0";
 
 /// The flags of Kafka's start script.
 const STOCK: [&str; 8] = [

@@ -110,7 +110,9 @@ impl Installer<'_> {
             self.fresh(&dir)?;
             self.run(Command::new("python3").args(["-m", "venv"]).arg(&dir))?;
             self.run(
-                Command::new(&interpreter).args(["-m", "pip", "install", "-q", "--no-deps", "-r"]).arg(&lock),
+                Command::new(&interpreter)
+                    .args(["-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r"])
+                    .arg(&lock),
             )?;
             finish(&dir)?;
         }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::programs::{self, Program};
-use super::{Broker, Choice, Installed};
+use super::{Broker, Choice, Installed, retention};
 use crate::paths;
 use crate::run;
 use crate::test::cargo::Built;
@@ -143,9 +143,11 @@ fn told(one: &Running, choice: &Choice) -> Result<Vec<Line>> {
         Some(line) => (line.client.clone(), line.version.clone()),
         None => (one.program.name.to_owned(), String::new()),
     };
-    for scenario in one.program.scenarios {
-        let asked =
-            choice.scenario.as_ref().is_none_or(|names| names.split(',').any(|name| name == *scenario));
+    for scenario in one.program.scenarios.iter().chain([&retention::SCENARIO]) {
+        let asked = match &choice.scenario {
+            Some(names) => names.split(',').any(|name| name == *scenario),
+            None => *scenario != retention::SCENARIO,
+        };
         if asked && !lines.iter().any(|line| line.scenario == *scenario) {
             let (client, version, scenario) = (client.clone(), version.clone(), (*scenario).to_owned());
             let detail = "the program ended without a word about it".to_owned();

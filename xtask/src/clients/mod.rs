@@ -6,6 +6,7 @@ mod matrix;
 mod programs;
 mod report;
 mod restarts;
+mod retention;
 
 use std::path::Path;
 use std::time::Duration;
@@ -56,6 +57,10 @@ pub(crate) struct Choice {
 impl Choice {
     fn whole(&self) -> bool {
         self.clients.is_empty() && self.scenario.is_none() && !self.no_restarts
+    }
+
+    fn retention(&self) -> bool {
+        self.whole() || self.scenario.as_deref() == Some(retention::SCENARIO)
     }
 
     fn restarts(&self) -> bool {
@@ -119,8 +124,15 @@ fn run(
     log: &Path,
     limit: Duration,
 ) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    if choice.retention() {
+        lines.extend(retention::run(target, built, installed, log, limit)?);
+    }
+    if choice.scenario.as_deref() == Some(retention::SCENARIO) {
+        return Ok(lines);
+    }
     let mut broker = Broker::start(Spec::quick(target), built, installed, log)?;
-    let mut lines = matrix::run(&mut broker, choice, built, installed, log, limit)?;
+    lines.extend(matrix::run(&mut broker, choice, built, installed, log, limit)?);
     drop(broker);
     if let (Some(java), true) = (&installed.java, choice.restarts()) {
         let mut broker = Broker::start(Spec::quick(target), built, installed, log)?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::matrix::Line;
 use super::programs::{SCENARIOS, TOOLS};
-use super::restarts;
+use super::{restarts, retention};
 use crate::paths;
 
 /// The page, relative to the workspace.
@@ -21,10 +21,11 @@ const HEAD: &str = "# Which clients work\n\
     conformance --target kafka` runs the same programs against Apache Kafka 4.4.0.\n\
     \n\
     yes: works as with Apache Kafka. **no**: does not. A dash: the library does not offer it;\n\
-    ten-restarts is run with the Java client alone.\n";
+    ten-restarts is run with the Java client alone, out-of-range-retention with it and librdkafka.\n\
+    @confluentinc/kafka-javascript is not run: its native part does not come with the package but from elsewhere.\n";
 
 /// What each scenario shows, for a reader who does not want to open the programs.
-const MEANING: [(&str, &str); 26] = [
+const MEANING: [(&str, &str); 27] = [
     ("create-topic", "a topic with 3 partitions and replication factor 3"),
     ("codec-none", "1,000 records, acks=all, uncompressed, read back"),
     ("codec-gzip", "the same with gzip"),
@@ -50,6 +51,7 @@ const MEANING: [(&str, &str); 26] = [
     ("admin-delete-records", "delete records below an offset"),
     ("admin-groups", "list, describe and delete groups, read their offsets"),
     ("recreate", "a topic deleted and made again is empty"),
+    (retention::SCENARIO, "the same after retention has let records go, on a broker that looks every second"),
     (restarts::SCENARIO, "ten kills and restarts under one consumer without resets: each record once"),
 ];
 
@@ -71,7 +73,7 @@ pub(crate) fn render(lines: &[Line]) -> String {
     text.push_str("\n| --- | --- |");
     text.push_str(&" --- |".repeat(clients.len()));
     text.push('\n');
-    for scenario in SCENARIOS.into_iter().chain([restarts::SCENARIO]) {
+    for scenario in SCENARIOS.into_iter().chain([retention::SCENARIO, restarts::SCENARIO]) {
         let meaning = MEANING.iter().find(|(name, _)| *name == scenario).map_or("", |(_, meaning)| meaning);
         let _ = write!(text, "| {scenario} | {meaning} |");
         for client in clients.keys() {

@@ -26,6 +26,7 @@ final class Contract {
 
     private final Map<String, String> arguments = new HashMap<>();
     private final Map<String, Body> scenarios = new LinkedHashMap<>();
+    private final Set<String> onlyNamed = new HashSet<>();
 
     /** A scenario's body. */
     interface Body {
@@ -63,12 +64,18 @@ final class Contract {
         scenarios.put(name, body);
     }
 
+    /** A scenario that needs a broker of its own, so it is run only where it is named. */
+    void addNamed(String name, Body body) {
+        add(name, body);
+        onlyNamed.add(name);
+    }
+
     /** Runs the chosen scenarios one after the other and prints a line for each. */
     void play(String client, String version) {
         String chosen = arguments.getOrDefault("scenario", "all");
         Set<String> names = Set.of(chosen.split(","));
         scenarios.forEach((name, body) -> {
-            if (chosen.equals("all") || names.contains(name)) {
+            if (names.contains(name) || chosen.equals("all") && !onlyNamed.contains(name)) {
                 report(client, version, name, body);
             }
         });
