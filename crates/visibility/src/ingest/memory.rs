@@ -111,6 +111,17 @@ impl MemoryLog {
         Some((partition, offset))
     }
 
+    /// Appends a record without a value to the partition of its key, told at `told`.
+    pub fn tombstone(&self, topic: &str, key: &[u8], told: TimestampMs) -> Option<(PartitionId, Offset)> {
+        let record =
+            LoadRecord { key: Some(key.to_vec()), value: Vec::new(), headers: Vec::new(), timestamp: told };
+        let at = self.append(topic, &record)?;
+        let mut topics = self.topics.lock();
+        let log = topics.iter_mut().find(|known| known.info.name == topic)?.partitions.get_mut(&at.0)?;
+        log.last_mut()?.value = None;
+        Some(at)
+    }
+
     /// The records of a topic, by partition and offset.
     #[must_use]
     pub fn records(&self, topic: &str) -> Vec<Record> {

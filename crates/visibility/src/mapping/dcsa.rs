@@ -167,7 +167,8 @@ fn map_event(record: &Record, event: &Event, place: &str) -> Result<Vec<Fact>, R
     if let Some(retracted) = &metadata.retracted {
         let withdraws = event_id(retracted);
         let subject = Subject::new(Kind::Event, withdraws.clone());
-        teller.tell_with(&subject, Classifier::Act, None, Body::Correction { withdraws }, Some("retracted"));
+        let correction = Body::Correction { withdraws, bound: None };
+        teller.tell_with(&subject, Classifier::Act, None, correction, Some("retracted"));
     }
     let Some(payload) = &event.payload else {
         if metadata.retracted.is_none() {

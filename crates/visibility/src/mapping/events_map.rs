@@ -275,7 +275,7 @@ fn reading(teller: &mut Teller, body: &Reading, when: When) -> Result<(), Refusa
 
 fn withdrawn(teller: &mut Teller, body: &Withdrawn, source: &str) -> Result<(), Refusal> {
     let event = subject(Kind::Event, &event_id(source, &body.withdraws))?;
-    let correction = Body::Correction { withdraws: event.id.clone() };
+    let correction = Body::Correction { withdraws: event.id.clone(), bound: None };
     teller.tell_with(&event, Classifier::Act, None, correction, body.reason.as_deref());
     Ok(())
 }

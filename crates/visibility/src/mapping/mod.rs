@@ -5,11 +5,13 @@
 //! - `dcsa`: container events of DCSA Track & Trace.
 //! - `edi`: X12 and EDIFACT interchanges.
 //! - `cloudevents`: business events in CloudEvents.
+//! - `ais`: what ships tell by radio.
 //! - [`events`]: business events in JSON; [`events_map`] turns them into facts.
 //! - [`file`]: mappings that are files; [`catalogue`]: those that a service has.
 //!
 //! A mapping is a pure function of the record. A record that it can not take whole gives no fact at all.
 
+mod ais;
 mod catalogue;
 mod cloudevents;
 mod dcsa;
@@ -101,14 +103,16 @@ pub enum Mapping {
     Edi,
     /// `cloudevents@1`.
     CloudEvents,
+    /// `ais@1`.
+    Ais,
     /// One that a file describes.
     File(Arc<MappingFile>),
 }
 
 impl Mapping {
     /// Every mapping that is built in.
-    pub const ALL: [Self; 6] =
-        [Self::Scms, Self::Epcis, Self::Events, Self::Dcsa, Self::Edi, Self::CloudEvents];
+    pub const ALL: [Self; 7] =
+        [Self::Scms, Self::Epcis, Self::Events, Self::Dcsa, Self::Edi, Self::CloudEvents, Self::Ais];
 
     /// Its name and version.
     #[must_use]
@@ -120,6 +124,7 @@ impl Mapping {
             Self::Dcsa => "dcsa@1",
             Self::Edi => "edi@1",
             Self::CloudEvents => "cloudevents@1",
+            Self::Ais => "ais@1",
             Self::File(file) => file.name(),
         }
     }
@@ -129,8 +134,12 @@ impl Mapping {
     /// # Errors
     /// Says why the record can not be taken whole.
     pub fn map(&self, record: &Record) -> Result<Vec<Fact>, Refusal> {
-        let value =
-            record.value.as_deref().ok_or_else(|| Refusal::new("no_value", "the record has no value"))?;
+        let Some(value) = record.value.as_deref() else {
+            return match self {
+                Self::File(file) => file.map_tombstone(record),
+                _ => Err(no_value()),
+            };
+        };
         match self {
             Self::Scms => scms::map(record, value),
             Self::Epcis => epcis::map(record, value),
@@ -138,9 +147,14 @@ impl Mapping {
             Self::Dcsa => dcsa::map(record, value),
             Self::Edi => edi::map(record, value),
             Self::CloudEvents => cloudevents::map(record, value),
+            Self::Ais => ais::map(record, value),
             Self::File(file) => file.map(record, value),
         }
     }
+}
+
+fn no_value() -> Refusal {
+    Refusal::new("no_value", "the record has no value")
 }
 
 /// A mapping's name is not known.

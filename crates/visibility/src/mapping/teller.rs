@@ -18,6 +18,7 @@ pub struct Teller {
     append_time: bool,
     parties: Vec<String>,
     sampled: bool,
+    seeds: bool,
     ordinals: Ordinals,
     facts: Vec<Fact>,
 }
@@ -32,6 +33,7 @@ impl Teller {
             append_time: record.append_time,
             parties: Vec::new(),
             sampled: false,
+            seeds: false,
             ordinals: Ordinals::new(),
             facts: Vec::new(),
         }
@@ -56,6 +58,13 @@ impl Teller {
     /// Whether a sensor tells what is told from here on.
     pub const fn set_sampled(&mut self, sampled: bool) {
         self.sampled = sampled;
+    }
+
+    /// It was so before anyone listened.
+    #[must_use]
+    pub const fn seeds(mut self, seeds: bool) -> Self {
+        self.seeds = seeds;
+        self
     }
 
     /// The record itself says when it was told: neither its timestamp nor the log's append time counts.
@@ -92,6 +101,7 @@ impl Teller {
                 parties: self.parties.clone(),
                 append_time: self.append_time,
                 sampled: self.sampled,
+                seeds: self.seeds,
             },
         });
     }

@@ -7,7 +7,7 @@ use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
 use super::{Mapping, Record, Refusal};
 use crate::load::{self, Format};
-use crate::model::{Body, Fact, LinkAction};
+use crate::model::{Body, Fact, LinkAction, RowBound};
 
 /// What became of one record of a sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,7 +92,11 @@ impl Fact {
                     values.iter().map(|(label, value)| format!("{label} = {value}")).collect();
                 format!("attributes {}", values.join(", "))
             }
-            Body::Correction { withdraws } => format!("withdraws {withdraws}"),
+            Body::Correction { withdraws, bound } => match bound {
+                None => format!("withdraws {withdraws}"),
+                Some(RowBound::Below(version)) => format!("withdraws versions of its row below {version}"),
+                Some(RowBound::Before) => "withdraws what was told of its row before".to_owned(),
+            },
         };
         let classifier = format!("{:?}", self.draft.classifier).to_uppercase();
         match self.draft.happened {

@@ -56,7 +56,9 @@ pub fn of<'a>(
         let known = known_at(told);
         let answer = Fold::new(&known).answer(subject);
         let latest = Latest { known: &known, told };
-        compare(before.as_ref(), &answer, &latest, &mut changes);
+        if !latest.only_seeds() {
+            compare(before.as_ref(), &answer, &latest, &mut changes);
+        }
         before = Some(answer);
     }
     changes
@@ -68,6 +70,12 @@ struct Latest<'k, 'a> {
 }
 
 impl Latest<'_, '_> {
+    /// All that was told at this moment had been so before anyone listened.
+    fn only_seeds(&self) -> bool {
+        let mut told_now = self.known.all().filter(|each| each.fact.known_from() == self.told).peekable();
+        told_now.peek().is_some() && told_now.all(|each| each.fact.draft.seeds)
+    }
+
     /// The fact told at this moment that best explains a change.
     fn because(&self, fits: impl Fn(&Fact) -> bool) -> (Option<When>, Option<Evidence>) {
         let told_now = || self.known.all().filter(|each| each.fact.known_from() == self.told);

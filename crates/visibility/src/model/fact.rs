@@ -229,9 +229,33 @@ pub enum Body {
     },
     /// An event told before (or still to come) does not count.
     Correction {
-        /// Its event id.
+        /// Its event id; with a bound, the id of a row (see [`row_of`]).
         withdraws: String,
+        /// Not one event is taken back, but those of a row's versions up to here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bound: Option<RowBound>,
     },
+}
+
+/// What ids of events that tell of a row of a database begin with.
+pub const ROW_EVENTS: &str = "cdc:";
+
+/// The row, and the version of it, that an event tells of; `None` for events of other kinds.
+///
+/// Such an event is called `cdc:ROW@VERSION`; versions of one row sort as they followed each other.
+#[must_use]
+pub fn row_of(event: &str) -> Option<(&str, &str)> {
+    event.starts_with(ROW_EVENTS).then(|| event.rsplit_once('@')).flatten()
+}
+
+/// Which versions of a row a correction takes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowBound {
+    /// Those below this one.
+    Below(String),
+    /// Those that were last told before the correction was.
+    Before,
 }
 
 impl Body {
@@ -314,6 +338,9 @@ pub struct FactDraft {
     /// A sensor tells this all the time: of each minute only the last counts (see [`super::sample`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sampled: bool,
+    /// It was so before anyone listened: state rests on it, but nothing has changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seeds: bool,
 }
 
 impl Fact {

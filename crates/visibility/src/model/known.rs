@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use waybill_types::TimestampMs;
 
-use super::fact::{Body, Classifier, ContentId, Evidence, Fact, Milestone, Subject, Telling};
+use super::fact::{
+    Body, Classifier, ContentId, Evidence, Fact, Milestone, RowBound, Subject, Telling, row_of,
+};
 use super::moment::Moment;
 use super::sample::Latest;
 use super::scope::Scope;
@@ -47,12 +49,13 @@ impl<'a> Known<'a> {
             add(&mut facts, telling);
         }
         let (withdrawn, has_corrections) = withdrawn_events(&facts);
+        let rows = Rows::of(&facts);
         let mut by_subject: BTreeMap<&Subject, Vec<ContentId>> = BTreeMap::new();
         for (id, each) in &mut facts {
             if let Some((_, rest)) = each.evidence.split_first_mut() {
                 rest.sort_unstable();
             }
-            each.withdrawn = withdrawn.contains(each.fact.event.as_str());
+            each.withdrawn = withdrawn.contains(each.fact.event.as_str()) || rows.withdraw(each);
             each.counts = !each.withdrawn && each.fact.is_plausible() && moment.holds(each.fact);
             by_subject.entry(&each.fact.subject).or_default().push(*id);
         }
@@ -165,7 +168,7 @@ fn withdrawn_events<'a>(facts: &BTreeMap<ContentId, KnownFact<'a>>) -> (BTreeSet
     let mut corrections: Vec<(&'a Fact, &'a str)> = facts
         .values()
         .filter_map(|known| match &known.fact.draft.body {
-            Body::Correction { withdraws } => Some((known.fact, withdraws.as_str())),
+            Body::Correction { withdraws, .. } => Some((known.fact, withdraws.as_str())),
             _ => None,
         })
         .collect();
@@ -178,4 +181,39 @@ fn withdrawn_events<'a>(facts: &BTreeMap<ContentId, KnownFact<'a>>) -> (BTreeSet
         }
     }
     (withdrawn, has_corrections)
+}
+
+/// Up to where the versions of each row are taken back.
+#[derive(Debug, Default)]
+struct Rows<'a> {
+    below: BTreeMap<&'a str, &'a str>,
+    before: BTreeMap<&'a str, TimestampMs>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(facts: &BTreeMap<ContentId, KnownFact<'a>>) -> Self {
+        let mut rows = Self::default();
+        for known in facts.values() {
+            match &known.fact.draft.body {
+                Body::Correction { withdraws, bound: Some(RowBound::Below(version)) } => {
+                    let below = rows.below.entry(withdraws).or_insert(version);
+                    *below = (*below).max(version);
+                }
+                Body::Correction { withdraws, bound: Some(RowBound::Before) } => {
+                    let before = rows.before.entry(withdraws).or_insert(known.fact.told);
+                    *before = known.fact.told.max(*before);
+                }
+                _ => {}
+            }
+        }
+        rows
+    }
+
+    /// A change that was sent again after its row's tombstone is not taken back by it: the sender repeats both.
+    fn withdraw(&self, known: &KnownFact<'_>) -> bool {
+        let Some((row, version)) = row_of(&known.fact.event) else { return false };
+        let last = || known.evidence.iter().map(|at| at.timestamp).max().unwrap_or(known.fact.told);
+        self.below.get(row).is_some_and(|below| version < *below)
+            || self.before.get(row).is_some_and(|before| last() < *before)
+    }
 }

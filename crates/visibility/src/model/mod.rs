@@ -28,7 +28,7 @@ pub mod time;
 pub use answer::{Answer, State};
 pub use fact::{
     Body, Classifier, Condition, ContentId, Evidence, Fact, FactDraft, Kind, LinkAction, Located, Milestone,
-    Relation, Subject, Telling,
+    Relation, RowBound, Subject, Telling,
 };
 pub use known::{Known, KnownFact};
 pub use moment::{Frontier, Moment, Position};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use waybill_types::TimestampMs;
 
+use crate::model::fact::row_of;
 use crate::model::{Body, Fact, Kind, Relation, Subject, Telling};
 use crate::store::{Read, Sampled, StoreError};
 
@@ -191,10 +192,14 @@ fn add_corrections(loader: &mut Loader<'_>, closure: &mut Closure) -> Result<(),
         if !looked.insert(event.clone()) {
             continue;
         }
-        let corrections = loader.tellings(&Subject::new(Kind::Event, event))?;
-        if !corrections.is_empty() {
-            events.extend(corrections.iter().map(|correction| correction.fact.event.clone()));
-            closure.groups.push(corrections);
+        // Corrections of a row take back all versions of it up to a bound.
+        let row = row_of(&event).map(|(row, _)| row.to_owned()).filter(|row| looked.insert(row.clone()));
+        for withdrawn in row.into_iter().chain([event]) {
+            let corrections = loader.tellings(&Subject::new(Kind::Event, withdrawn))?;
+            if !corrections.is_empty() {
+                events.extend(corrections.iter().map(|correction| correction.fact.event.clone()));
+                closure.groups.push(corrections);
+            }
         }
     }
     Ok(())

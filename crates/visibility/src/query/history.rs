@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use waybill_types::TimestampMs;
 
+use crate::model::fact::row_of;
 use crate::model::known::KnownFact;
 use crate::model::time::When;
 use crate::model::{Body, Classifier, Evidence, Known, LinkAction, Located, Milestone, Relation, Subject};
@@ -40,9 +41,17 @@ pub fn lines(known: &Known<'_>, subjects: &[Subject]) -> Vec<Line> {
     for each in subjects.iter().flat_map(|subject| known.about(subject)) {
         events.entry((each.fact.event.as_str(), &each.fact.subject)).or_default().push(each);
     }
-    let corrections = known.all().filter(|each| {
-        matches!(&each.fact.draft.body, Body::Correction { withdraws }
-            if subjects.iter().any(|subject| known.about(subject).any(|other| other.fact.event == *withdraws)))
+    let corrections = known.all().filter(|each| match &each.fact.draft.body {
+        Body::Correction { withdraws, bound } => {
+            // A row's new version tells itself; only that it was deleted is worth a line.
+            (bound.is_none() || each.fact.draft.note.is_some())
+                && subjects.iter().flat_map(|subject| known.about(subject)).any(|other| {
+                    let event = other.fact.event.as_str();
+                    event == withdraws
+                        || bound.is_some() && row_of(event).is_some_and(|(row, _)| row == withdraws)
+                })
+        }
+        _ => false,
     });
     let mut lines: Vec<Line> = corrections.map(|each| line(each, correction_words(each), None)).collect();
     for facts in events.values() {

@@ -12,6 +12,7 @@ use super::sqlite_rows::{Group, Interner, Refs, SqlResult, event_key, groups};
 use super::sqlite_write::to_i64;
 use super::{Collected, Outcome, PartitionBatch, StoreError, Taken};
 use crate::mapping::Record;
+use crate::model::fact::row_of;
 use crate::model::sample::Latest;
 use crate::model::{Body, Fact, Kind};
 
@@ -192,7 +193,9 @@ impl<'t> Collect<'t> {
             group.drafts,
         ])?;
         if matches!(group.class, class::PLAIN | class::POSITION) {
-            self.add_event.execute(params![event_key(&fact.event), subject])?;
+            // A row's corrections speak of all its versions.
+            let event = row_of(&fact.event).map_or(fact.event.as_str(), |(row, _)| row);
+            self.add_event.execute(params![event_key(event), subject])?;
         }
         if group.class != class::READING && fact.subject.kind != Kind::Event {
             self.touched.insert(subject);
@@ -202,7 +205,7 @@ impl<'t> Collect<'t> {
             self.add_part.execute([holder, subject])?;
             self.touched.insert(holder);
         }
-        if let Body::Correction { withdraws } = &fact.draft.body {
+        if let Body::Correction { withdraws, .. } = &fact.draft.body {
             self.touch_event(withdraws)?;
         }
         Ok(())

@@ -84,7 +84,8 @@ fn map_event(record: &Record, event: &Map<String, Value>, context: &Context) -> 
         let mut teller = Teller::new(record, format!("{id}#error:{digest}"), source);
         let reason = declaration.get("reason").and_then(Value::as_str);
         let withdrawn = Subject::new(Kind::Event, id.clone());
-        teller.tell_with(&withdrawn, Classifier::Act, None, Body::Correction { withdraws: id }, reason);
+        let correction = Body::Correction { withdraws: id, bound: None };
+        teller.tell_with(&withdrawn, Classifier::Act, None, correction, reason);
         return teller.finish();
     }
     let Some(happened) = text(event, "eventTime").and_then(parse_instant) else { return Vec::new() };

@@ -103,8 +103,17 @@ fn read(compiler: &mut Compiler<'_>, keys: &mut Keys<'_, '_>) -> Option<MappingF
     let optional = |compiler: &mut Compiler<'_>, item: Option<Item<'_, '_>>| {
         item.and_then(|item| compiler.template(&item, "a text with references, as in \"{OrderID}\""))
     };
-    let event_id = optional(compiler, keys.get("event_id"));
-    let record_time = optional(compiler, keys.get("record_time"));
+    let named = [keys.get("event_id"), keys.get("record_time")];
+    if format == Some(Format::Debezium) {
+        for item in named.iter().flatten() {
+            item.fault(
+                &mut compiler.reader,
+                "is not for changes, which have an identity and an order of their own",
+                "leave it out; {@change_time} may serve as event_time",
+            );
+        }
+    }
+    let [event_id, record_time] = named.map(|item| optional(compiler, item));
     let parties = match keys.get("parties") {
         None => Vec::new(),
         Some(item) => {
@@ -163,15 +172,17 @@ fn name(compiler: &mut Compiler<'_>, keys: &mut Keys<'_, '_>) -> Option<String> 
 
 fn format(compiler: &mut Compiler<'_>, keys: &mut Keys<'_, '_>) -> Option<Format> {
     let csv = keys.get("csv");
-    let item = keys.need(&mut compiler.reader, "format", "write format = \"json\" or \"csv\"")?;
-    let format = match item.text(&mut compiler.reader, "\"json\" or \"csv\"")? {
+    let item =
+        keys.need(&mut compiler.reader, "format", "write format = \"json\", \"csv\" or \"debezium\"")?;
+    let format = match item.text(&mut compiler.reader, "\"json\", \"csv\" or \"debezium\"")? {
         "json" => Format::Json,
+        "debezium" => Format::Debezium,
         "csv" => Format::Csv(csv.as_ref().map_or_else(Csv::default, |item| read_csv(compiler, item))),
         other => {
             item.fault(
                 &mut compiler.reader,
                 format!("'{other}' is no format of mapping files"),
-                "write json or csv; EPCIS, DCSA, EDI and CloudEvents have built-in mappings",
+                "write json, csv or debezium; EPCIS, DCSA, EDI, AIS and CloudEvents have built-in mappings",
             );
             return None;
         }

@@ -15,6 +15,8 @@ pub(super) struct Input<'r> {
     pub(super) element: Option<(&'r Value, usize)>,
     /// Texts that mean nothing, beside the empty one.
     pub(super) nulls: &'r [String],
+    /// When the source database changed the row.
+    pub(super) changed: Option<&'r str>,
 }
 
 impl<'r> Input<'r> {

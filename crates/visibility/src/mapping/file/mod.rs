@@ -6,6 +6,7 @@
 
 mod compile;
 mod compile_fact;
+mod debezium;
 mod fault;
 mod input;
 mod reader;
@@ -19,6 +20,7 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use debezium::Change;
 pub use fault::{BadMapping, Fault};
 use input::{Input, canonical};
 use rule::{Fit, Guard, Rule};
@@ -27,8 +29,8 @@ use times::TimeRule;
 
 use super::{Record, Refusal, Teller};
 use crate::load;
-use crate::model::Fact;
 use crate::model::digest::hex;
+use crate::model::{Body, Classifier, Fact, Kind, RowBound, Subject};
 
 /// Bytes of a mapping file, at most.
 pub const MAX_FILE_BYTES: u64 = 1_048_576;
@@ -40,6 +42,8 @@ enum Format {
     Json,
     /// Lines of text.
     Csv(rows::Csv),
+    /// Change envelopes of Debezium: rows are what a table's rows are now.
+    Debezium,
 }
 
 /// A mapping that a file describes.
@@ -109,7 +113,7 @@ impl MappingFile {
     #[must_use]
     pub fn framing(&self) -> Option<load::Format> {
         match &self.format {
-            Format::Json => None,
+            Format::Json | Format::Debezium => None,
             Format::Csv(csv) if !csv.columns.is_empty() => Some(load::Format::JsonLines),
             Format::Csv(csv) if csv.delimiter == b',' => Some(load::Format::Csv),
             Format::Csv(_) => Some(load::Format::Raw),
@@ -121,6 +125,7 @@ impl MappingFile {
         let rows = match &self.format {
             Format::Json => rows::json(value)?,
             Format::Csv(csv) => rows::csv(value, csv)?,
+            Format::Debezium => return self.map_change(record, &debezium::read(record, value)?),
         };
         let mut facts = Vec::new();
         for (at, row) in rows.iter().enumerate() {
@@ -133,30 +138,64 @@ impl MappingFile {
         Ok(facts)
     }
 
+    /// A record without a value: for changes, a row that is gone.
+    pub(super) fn map_tombstone(&self, record: &Record) -> Result<Vec<Fact>, Refusal> {
+        if self.format != Format::Debezium {
+            return Err(super::no_value());
+        }
+        let row_id = debezium::row_id(record)?;
+        let event = format!("{row_id}@~{:020}", record.timestamp.get());
+        let mut teller = Teller::new(record, event, self.name.clone());
+        take_back(&mut teller, &row_id, RowBound::Before, Some("row deleted"));
+        Ok(teller.finish())
+    }
+
+    fn map_change(&self, record: &Record, change: &Change) -> Result<Vec<Fact>, Refusal> {
+        let event = format!("{}@{}", change.row_id, change.version);
+        let below = RowBound::Below(change.version.clone());
+        let Some(row) = &change.after else {
+            let mut teller = Teller::new(record, event, self.name.clone());
+            take_back(&mut teller, &change.row_id, below, Some("row deleted"));
+            return Ok(teller.finish());
+        };
+        let input =
+            Input { record, row, element: None, nulls: &self.nulls, changed: change.changed.as_deref() };
+        let source = need(&self.source, &input, "source")?;
+        let mut teller = Teller::new(record, event, source.clone())
+            .for_parties(&self.parties(&input)?)
+            .seeds(change.is_snapshot);
+        take_back(&mut teller, &change.row_id, below, None);
+        if !self.ignore.iter().any(|guard| guard.holds(&input)) {
+            // A row may well have nothing to tell yet: what it told before is taken back all the same.
+            for rule in &self.rules {
+                rule.tell(&mut teller, &input, &self.times, &source)?;
+            }
+        }
+        Ok(teller.finish())
+    }
+
+    fn parties(&self, input: &Input<'_>) -> Result<Vec<String>, Refusal> {
+        let mut parties = Vec::new();
+        for template in &self.parties {
+            parties.extend(template.text(input)?);
+        }
+        Ok(parties)
+    }
+
     fn map_row(&self, record: &Record, row: &Value) -> Result<Vec<Fact>, Refusal> {
-        let input = Input { record, row, element: None, nulls: &self.nulls };
+        let input = Input { record, row, element: None, nulls: &self.nulls, changed: None };
         if self.ignore.iter().any(|guard| guard.holds(&input)) {
             return Ok(Vec::new());
         }
-        let need = |template: &Template, what: &str| {
-            let text = template
-                .text(&input)
-                .map_err(|refusal| Refusal::new(refusal.code, format!("{what}: {}", refusal.detail)))?;
-            text.ok_or_else(|| Refusal::new("invalid", format!("{what} is missing")))
-        };
-        let source = need(&self.source, "source")?;
+        let source = need(&self.source, &input, "source")?;
         let event = match &self.event_id {
-            Some(template) => need(template, "event_id")?,
+            Some(template) => need(template, &input, "event_id")?,
             None => contents(row),
         };
-        let mut parties = Vec::new();
-        for template in &self.parties {
-            parties.extend(template.text(&input)?);
-        }
-        let mut teller =
-            Teller::new(record, format!("{source}:{event}"), source.clone()).for_parties(&parties);
+        let mut teller = Teller::new(record, format!("{source}:{event}"), source.clone())
+            .for_parties(&self.parties(&input)?);
         if let Some(template) = &self.record_time {
-            let told = rule::when(&self.times, &need(template, "record_time")?, "record_time")?;
+            let told = rule::when(&self.times, &need(template, &input, "record_time")?, "record_time")?;
             teller = teller.told_at(told.start());
         }
         let mut all = Fit::default();
@@ -175,6 +214,20 @@ impl MappingFile {
             )),
         }
     }
+}
+
+/// What must be there, as text.
+fn need(template: &Template, input: &Input<'_>, what: &str) -> Result<String, Refusal> {
+    let text = template.text(input);
+    let text = text.map_err(|refusal| Refusal::new(refusal.code, format!("{what}: {}", refusal.detail)))?;
+    text.ok_or_else(|| Refusal::new("invalid", format!("{what} is missing")))
+}
+
+/// Takes back what versions of a row told.
+fn take_back(teller: &mut Teller, row_id: &str, bound: RowBound, note: Option<&str>) {
+    let row = Subject::new(Kind::Event, row_id);
+    let correction = Body::Correction { withdraws: row_id.to_owned(), bound: Some(bound) };
+    teller.tell_with(&row, Classifier::Act, None, correction, note);
 }
 
 /// What names a row without an id of its own.

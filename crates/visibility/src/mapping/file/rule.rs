@@ -140,7 +140,7 @@ impl Rule {
     fn say(&self, input: &Input<'_>, times: &TimeRule, source: &str) -> Result<Option<Said>, Refusal> {
         let Some(body) = self.body(input, source)? else { return Ok(None) };
         let subject = match &body {
-            Body::Correction { withdraws } => Subject::new(Kind::Event, withdraws.clone()),
+            Body::Correction { withdraws, .. } => Subject::new(Kind::Event, withdraws.clone()),
             _ => match named(&self.what.1, self.what.0, input)? {
                 Some(subject) => subject,
                 None => return Ok(None),
@@ -191,9 +191,9 @@ impl Rule {
                 }
                 (!values.is_empty()).then_some(Body::Attributes { values })
             }
-            Says::Withdraws(template) => {
-                template.text(input)?.map(|event| Body::Correction { withdraws: format!("{source}:{event}") })
-            }
+            Says::Withdraws(template) => template
+                .text(input)?
+                .map(|event| Body::Correction { withdraws: format!("{source}:{event}"), bound: None }),
         })
     }
 }

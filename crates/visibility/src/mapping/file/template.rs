@@ -6,6 +6,7 @@
 //! | `{.a}` | a field of the element, in a fact with `each` |
 //! | `{@key}` | the record's key, as text |
 //! | `{@topic}`, `{@record_time}`, `{@header:NAME}` | of the record |
+//! | `{@change_time}` | when the source database changed the row |
 //! | `{@index}` | the element's number within `each`, from 1 |
 //! | `{a?}` | may be missing: then what it stands in is left out |
 //! | `{a\|NAME}` | looked up in `[lookup.NAME]`, or counted from 1970: `unix_s`, `unix_ms`, `unix_us`, `unix_ns`, `unix_days` |
@@ -56,6 +57,7 @@ enum Place {
     Key,
     Topic,
     RecordTime,
+    ChangeTime,
     Header(String),
     Index,
 }
@@ -184,6 +186,7 @@ impl Reference {
             Place::Key => input.record.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()),
             Place::Topic => Some(input.record.topic_name.to_string()),
             Place::RecordTime => Some(instant_text(input.record.timestamp)),
+            Place::ChangeTime => input.changed.map(str::to_owned),
             Place::Header(name) => {
                 input.record.header(name).map(|value| String::from_utf8_lossy(value).into_owned())
             }
@@ -221,12 +224,13 @@ fn place(name: &str) -> Result<Place, Wrong> {
             "key" => Ok(Place::Key),
             "topic" => Ok(Place::Topic),
             "record_time" => Ok(Place::RecordTime),
+            "change_time" => Ok(Place::ChangeTime),
             "index" => Ok(Place::Index),
             _ => match special.strip_prefix("header:").filter(|header| !header.is_empty()) {
                 Some(header) => Ok(Place::Header(header.to_owned())),
                 None => Err((
                     format!("{{@{special}}} is nothing that a record has"),
-                    "there are @key, @topic, @record_time, @index and @header:NAME".to_owned(),
+                    "there are @key, @topic, @record_time, @change_time, @index and @header:NAME".to_owned(),
                 )),
             },
         };
