@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: the configuration file, merged under flags and environment.
 //! - [`serve`]: a broker. [`visibility`]: the service that answers.
-//! - [`load`], [`mapping`], [`track`]: files in, mappings tried, answers out. [`demo`]: all of it at once.
+//! - [`load`], [`mapping`], [`track`]: files in, mappings tried, answers out. [`quarantine`]: what was refused. [`demo`]: all of it at once.
 //! - [`kafka`]: what the commands that use librdkafka share.
 //! - [`topic`], [`group`]: administration over the Kafka protocol; [`admin`]: what they share.
 //! - [`output`]: tables or JSON.
@@ -17,6 +17,7 @@ mod load;
 mod mapping;
 mod outgoing;
 mod output;
+mod quarantine;
 mod serve;
 mod settings;
 mod topic;
@@ -54,6 +55,8 @@ enum Command {
     Mapping(mapping::MappingArgs),
     /// Tells where something is, and what changed.
     Track(track::TrackArgs),
+    /// Lists refused records, and repairs, maps again or discards them.
+    Quarantine(quarantine::QuarantineArgs),
     /// Runs everything at once, with events of its own.
     Demo(demo::DemoArgs),
     /// Administers topics.
@@ -89,6 +92,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Load(args) => load::run(args, cli.output).await,
         Command::Mapping(args) => mapping::run(&args, cli.output),
         Command::Track(args) => tokio::task::spawn_blocking(move || track::run(&args, cli.output)).await?,
+        Command::Quarantine(args) => {
+            tokio::task::spawn_blocking(move || quarantine::run(&args, cli.output)).await?
+        }
         Command::Demo(args) => demo::run(args).await,
         Command::Topic(args) => topic::run(args, cli.output).await,
         Command::Group(args) => group::run(args, cli.output).await,

@@ -62,7 +62,7 @@ fn ask(args: &TrackArgs) -> anyhow::Result<Value> {
 }
 
 /// Percent-encodes what may not stand in a path.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

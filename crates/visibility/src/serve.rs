@@ -176,6 +176,7 @@ pub async fn serve_from<S: RecordSource + 'static>(
         Arc::clone(&clock),
         metrics,
         gate,
+        config.mappings.clone(),
         &config.view,
         addr.ip().is_loopback(),
     );

@@ -81,6 +81,19 @@ impl Service {
         body
     }
 
+    async fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        let url = format!("http://127.0.0.1:{}{path}", self.running.addr.port());
+        let body = body.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            let mut response = agent.post(&url).send(body.as_bytes()).unwrap();
+            let text = response.body_mut().read_to_string().unwrap();
+            (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+        })
+        .await
+        .unwrap()
+    }
+
     async fn stop(self) {
         self.stop.cancel();
         self.running.ended().await.unwrap();
@@ -313,5 +326,76 @@ async fn pages_show_what_the_api_says() {
     let css = front.split('"').find(|part| part.ends_with(".css")).unwrap().to_owned();
     assert_eq!(service.get_with(&css, None).await.0, 200);
     assert_eq!(service.get_with("/static/none.css", None).await.0, 404);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn refused_records_are_decided_about_over_http() {
+    let promise = |number: usize| {
+        json!({"event_id": format!("e{number}"), "event": "promise_changed", "event_time": "2026-01-01T00:00:00Z",
+            "source": "erp", "order": format!("PO-{number}"), "promised": "2026-02-01"})
+    };
+    let log = log_of("orders", 1, &[event("PO-0", "2026-01-01T00:00:00Z", &promise(0))]);
+    for number in 1..4 {
+        let mut broken = event(&format!("PO-{number}"), "2026-01-01T00:00:01Z", &promise(number));
+        broken.value = b"{".to_vec();
+        log.append("orders", &broken).unwrap();
+    }
+    let service = Service::start(&log).await;
+    let waiting = service.ok("/v1/quarantine?topic=orders&reason=not_json").await;
+    let ids: Vec<&str> = waiting.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["orders/0/3", "orders/0/2", "orders/0/1"]);
+    assert_eq!(service.ok("/v1/quarantine?topic=other").await, json!([]));
+    assert_eq!(service.get("/v1/quarantine?state=lost").await.0, 400);
+
+    let (status, problem) = service.post("/v1/quarantine/orders/0/1/repair", "{}").await;
+    assert!(status == 422 && problem["detail"].as_str().unwrap().starts_with("invalid"), "{problem}");
+    let good = promise(1).to_string();
+    let (status, done) = service.post("/v1/quarantine/orders/0/1/repair?note=typed%20anew", &good).await;
+    assert_eq!((status, &done["outcome"]), (200, &json!("repairing")), "{done}");
+    let (status, done) = service.post("/v1/quarantine/orders/0/2/discard?note=a%20test", "").await;
+    assert_eq!((status, &done["outcome"]), (200, &json!("discarded")), "{done}");
+    let (status, problem) = service.post("/v1/quarantine/orders/0/2/discard", "").await;
+    assert_eq!((status, &problem["detail"]), (409, &json!("unchanged: discarded")), "{problem}");
+    let (status, done) = service.post("/v1/quarantine/redrive?topic=orders", "").await;
+    assert_eq!(status, 200);
+    assert!(
+        done[0]["done"] == false
+            && done[0]["outcome"].as_str().unwrap().starts_with("still refused: not_json")
+    );
+    assert_eq!(service.post("/v1/quarantine/redrive", "").await.0, 400);
+    assert_eq!(service.post("/v1/quarantine/orders/0/0/discard", "").await.0, 404);
+
+    for _ in 0..400 {
+        if service.get("/v1/track/PO-1").await.0 == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(service.ok("/v1/track/PO-1").await["promised"], "2026-02-01");
+    let shown = service.ok("/v1/quarantine/orders/0/1").await;
+    assert_eq!(
+        (&shown["state"], &shown["value"], &shown["key"]),
+        (&json!("repaired"), &json!("{"), &json!("PO-1"))
+    );
+    let told: Vec<(&Value, &Value)> =
+        shown["decisions"].as_array().unwrap().iter().map(|each| (&each["what"], &each["note"])).collect();
+    assert_eq!(told, [(&json!("repair"), &json!("typed anew"))]);
+    assert!(shown["decisions"][0]["who"].as_str().unwrap().starts_with("User:"), "{shown}");
+    let waiting = service.ok("/v1/quarantine").await;
+    assert_eq!(waiting.as_array().unwrap().len(), 1);
+    assert_eq!(service.ok("/v1/quarantine?state=all").await.as_array().unwrap().len(), 3);
+    let counts = service.ok("/v1/state").await["counts"][0].clone();
+    let expected = json!({"taken": 5, "projected": 2, "held": 0, "quarantined": 1, "repaired": 1, "discarded": 1,
+        "conserved": true});
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&counts[name], value, "{name} of {counts}");
+    }
+    let (_, _, metrics) = service.get_with("/metrics", None).await;
+    assert!(metrics.contains("waybill_visibility_partitions_not_conserved 0"), "{metrics}");
+    assert!(
+        metrics.lines().any(|line| line.contains("outcome=\"repaired\"") && line.ends_with(" 1")),
+        "{metrics}"
+    );
     service.stop().await;
 }

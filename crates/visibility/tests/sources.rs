@@ -18,12 +18,13 @@ use waybill_types::{PartitionId, TimestampMs, TopicId};
 use waybill_visibility::ingest::memory::MemoryLog;
 use waybill_visibility::ingest::{Ingest, NamedSource, Progress, Sources};
 use waybill_visibility::load::LoadRecord;
-use waybill_visibility::mapping::Mapping;
+use waybill_visibility::mapping::{Mapping, Record};
 use waybill_visibility::model::time::instant_text;
 use waybill_visibility::query::{AsOf, Question, track};
 use waybill_visibility::store::sqlite::SqliteStore;
 use waybill_visibility::store::{
-    Derivation, Dirty, PartitionBatch, QuarantineRow, Read, Store, StoreError, Taken,
+    Derivation, Dirty, Outcome, PartitionBatch, QuarantineRow, Read, RepairRow, RowState, Ruled, Ruling,
+    Store, StoreError, Taken,
 };
 
 /// 2026-01-01.
@@ -189,7 +190,7 @@ fn an_ordered_source_holds_what_comes_behind_a_refused_record_of_the_same_key() 
         .quarantine(10)
         .unwrap()
         .into_iter()
-        .filter(|row| row.held)
+        .filter(|row| row.state == RowState::Held)
         .map(|row| (row.evidence.offset.get(), row.reason))
         .collect();
     assert_eq!(held.len(), 2);
@@ -260,6 +261,18 @@ impl Store for Failing {
 
     fn sent(&self, rows: &[QuarantineRow]) -> Result<(), StoreError> {
         self.store.sent(rows)
+    }
+
+    fn rule(&self, rulings: &[Ruling], remap: &dyn Fn(&Record) -> Outcome) -> Result<Vec<Ruled>, StoreError> {
+        self.store.rule(rulings, remap)
+    }
+
+    fn repairs(&self, limit: usize) -> Result<Vec<RepairRow>, StoreError> {
+        self.store.repairs(limit)
+    }
+
+    fn repairs_sent(&self, rows: &[RepairRow]) -> Result<(), StoreError> {
+        self.store.repairs_sent(rows)
     }
 
     fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError> {

@@ -9,7 +9,7 @@ use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 use waybill_visibility::ingest::{LogRange, Part, RecordSource, SourceError, TopicInfo};
 use waybill_visibility::mapping::{MAPPING_HEADER, Mapping, Record};
 use waybill_visibility::model::time::{Day, instant_text};
-use waybill_visibility::store::QuarantineRow;
+use waybill_visibility::store::{QuarantineRow, RepairRow};
 
 /// The only topic.
 pub(crate) const TOPIC: TopicId = TopicId([9; 16]);
@@ -214,6 +214,10 @@ impl RecordSource for Feed {
     fn show_progress(&mut self, _topics: &[TopicInfo], _next: &BTreeMap<Part, Offset>) {}
 
     fn send_quarantined(&mut self, _rows: &[QuarantineRow]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn send_repaired(&mut self, _rows: &[RepairRow]) -> Result<(), SourceError> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use waybill_types::{Offset, PartitionId};
 use waybill_visibility::ingest::{LogRange, Part, RecordSource, SourceError, TopicInfo};
 use waybill_visibility::mapping::Record;
-use waybill_visibility::store::{QuarantineRow, Store};
+use waybill_visibility::store::{QuarantineRow, RepairRow, Store};
 
 use crate::feed::{self, Kind};
 use crate::{View, cpu};
@@ -62,6 +62,10 @@ impl RecordSource for Live {
     fn show_progress(&mut self, _topics: &[TopicInfo], _next: &BTreeMap<Part, Offset>) {}
 
     fn send_quarantined(&mut self, _rows: &[QuarantineRow]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn send_repaired(&mut self, _rows: &[RepairRow]) -> Result<(), SourceError> {
         Ok(())
     }
 }

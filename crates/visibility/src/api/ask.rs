@@ -61,14 +61,20 @@ fn bad_moment(parameter: &str, text: &str) -> Problem {
     )
 }
 
-/// Whether the peer may read the topics on which answers rest: the same question that the Kafka port asks.
-pub(crate) fn permit(app: &App, peer: Option<SocketAddr>) -> Result<(), Problem> {
+/// Who asks, from where.
+pub(crate) fn context(app: &App, peer: Option<SocketAddr>) -> RequestContext {
     let mut context = RequestContext::internal(app.clock.now());
     context.listener = Arc::from("http");
     if let Some(peer) = peer {
         context.peer = peer.ip();
         context.connection = Arc::from(peer.to_string());
     }
+    context
+}
+
+/// Whether the peer may read the topics on which answers rest: the same question that the Kafka port asks.
+pub(crate) fn permit(app: &App, peer: Option<SocketAddr>) -> Result<(), Problem> {
+    let context = context(app, peer);
     for source in app.progress.sources() {
         let action = Action::topic(Operation::Read, &source.name);
         if !app.gate.allows(&context, action, OnDenial::Audit) {

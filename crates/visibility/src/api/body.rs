@@ -310,7 +310,7 @@ pub struct ChangeBody {
     pub evidence: Option<EvidenceBody>,
 }
 
-/// Counts of one partition: `taken = projected + held + quarantined`.
+/// Counts of one partition: `taken = projected + held + quarantined + repaired + discarded`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CountsBody {
     /// The topic.
@@ -323,8 +323,12 @@ pub struct CountsBody {
     pub projected: u64,
     /// Records held behind a quarantined one.
     pub held: u64,
-    /// Records refused.
+    /// Records refused, of which nothing has become yet.
     pub quarantined: u64,
+    /// Records in whose place a repaired copy was read; that one is counted where it stands.
+    pub repaired: u64,
+    /// Records of which nothing is to come.
+    pub discarded: u64,
     /// Nothing was lost or counted twice.
     pub conserved: bool,
 }
@@ -368,6 +372,10 @@ pub struct SourceDetail {
 /// A refused record in `GET /v1/quarantine`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct QuarantineBody {
+    /// `TOPIC/PARTITION/OFFSET`.
+    pub id: String,
+    /// `refused`, `held`, `repairing`, `repaired` or `discarded`.
+    pub state: String,
     /// Where it stood.
     pub evidence: EvidenceBody,
     /// Its record time.
@@ -378,6 +386,57 @@ pub struct QuarantineBody {
     pub mapping: String,
     /// How long its value is.
     pub bytes: usize,
+}
+
+/// `GET /v1/quarantine/{topic}/{partition}/{offset}`.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct QuarantineDetail {
+    /// As in the list.
+    #[serde(flatten)]
+    pub record: QuarantineBody,
+    /// Its key; what is not UTF-8 is shown as U+FFFD.
+    pub key: Option<String>,
+    /// Its value, as the key.
+    pub value: Option<String>,
+    /// Its headers, in order.
+    pub headers: Vec<HeaderBody>,
+    /// What was decided about it, in order.
+    pub decisions: Vec<DecisionBody>,
+}
+
+/// A record's header.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct HeaderBody {
+    /// Its name.
+    pub name: String,
+    /// Its value; what is not UTF-8 is shown as U+FFFD.
+    pub value: Option<String>,
+}
+
+/// What someone decided about a refused record.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DecisionBody {
+    /// When.
+    pub at: String,
+    /// Who.
+    pub who: String,
+    /// `repair`, `redrive` or `discard`.
+    pub what: String,
+    /// Why.
+    pub note: String,
+    /// What it did.
+    pub outcome: String,
+}
+
+/// What a decision about a refused record did.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct RuledBody {
+    /// `TOPIC/PARTITION/OFFSET`.
+    pub id: String,
+    /// It was carried out; false where the record is as it was.
+    pub done: bool,
+    /// What it did, or why it did nothing.
+    pub outcome: String,
 }
 
 /// `PUT /v1/checkpoints/{name}`.

@@ -43,7 +43,7 @@ impl Gauges {
         };
         metrics.register(
             "visibility_records",
-            "Records by outcome: taken, projected, held, quarantined",
+            "Records by outcome: taken, projected, held, quarantined, repaired, discarded",
             gauges.records.clone(),
         );
         metrics.register(
@@ -63,7 +63,7 @@ impl Gauges {
         );
         metrics.register(
             "visibility_partitions_not_conserved",
-            "Partitions where taken is not projected + held + quarantined; must be 0",
+            "Partitions where taken is not projected + held + quarantined + repaired + discarded; must be 0",
             gauges.not_conserved.clone(),
         );
         gauges
@@ -78,6 +78,8 @@ impl Gauges {
                 ("projected", counts.projected),
                 ("held", counts.held),
                 ("quarantined", counts.quarantined),
+                ("repaired", counts.repaired),
+                ("discarded", counts.discarded),
             ];
             for (outcome, count) in outcomes {
                 let topic = counts.topic_name.clone();

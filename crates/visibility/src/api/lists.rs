@@ -1,4 +1,4 @@
-//! Lists: search, exceptions, changes, sources, quarantine, the state's hashes, checkpoints.
+//! Lists: search, exceptions, changes, sources, the state's hashes, checkpoints.
 
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
@@ -9,8 +9,7 @@ use waybill_types::TimestampMs;
 use super::ask::{MomentParams, etag, respond, with_snapshot};
 use super::track::{Names, day, subject, when};
 use super::{
-    App, ChangeBody, CheckpointBody, CountsBody, ExceptionBody, Problem, QuarantineBody, SearchItem,
-    SourceDetail, StateBody,
+    App, ChangeBody, CheckpointBody, CountsBody, ExceptionBody, Problem, SearchItem, SourceDetail, StateBody,
 };
 use crate::model::change::Change;
 use crate::model::time::{When, instant_text};
@@ -32,7 +31,7 @@ pub(crate) struct SearchParams {
     moment: MomentParams,
 }
 
-fn limit(text: Option<&str>, default: usize) -> Result<usize, Problem> {
+pub(super) fn limit(text: Option<&str>, default: usize) -> Result<usize, Problem> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(default) };
     text.parse().map_err(|_| {
         Problem::new(400, format!("limit='{text}' is not a number")).hint("for example limit=50")
@@ -180,28 +179,6 @@ pub(crate) async fn sources(State(app): State<App>) -> axum::Json<Vec<SourceDeta
     axum::Json(sources.collect())
 }
 
-/// Refused records, newest first.
-#[utoipa::path(get, path = "/v1/quarantine", responses((status = 200, body = [QuarantineBody])))]
-pub(crate) async fn quarantine(State(app): State<App>) -> Result<axum::Json<Vec<QuarantineBody>>, Problem> {
-    let (progress, monotonic) = (app.progress.clone(), app.clock.monotonic());
-    let items = with_snapshot(&app, move |read, _| {
-        let names = Names::load(&progress, monotonic, read).map_err(QueryError::from)?;
-        let rows = read.quarantine(DEFAULT_CHANGES).map_err(QueryError::from)?;
-        Ok(rows
-            .iter()
-            .map(|row| QuarantineBody {
-                evidence: names.evidence(&row.evidence),
-                record_time: instant_text(row.evidence.timestamp),
-                reason: row.reason.clone(),
-                mapping: row.mapping.clone(),
-                bytes: row.value.as_ref().map_or(0, Vec::len),
-            })
-            .collect())
-    })
-    .await?;
-    Ok(axum::Json(items))
-}
-
 /// The state's hashes, frontier and counts. Reads everything: for checks, not for polling.
 #[utoipa::path(get, path = "/v1/state", responses((status = 200, body = StateBody)))]
 pub(crate) async fn state(State(app): State<App>) -> Result<axum::Json<StateBody>, Problem> {
@@ -227,6 +204,8 @@ pub(crate) async fn state(State(app): State<App>) -> Result<axum::Json<StateBody
                     projected: counts.projected,
                     held: counts.held,
                     quarantined: counts.quarantined,
+                    repaired: counts.repaired,
+                    discarded: counts.discarded,
                     topic: counts.topic_name,
                 })
                 .collect(),

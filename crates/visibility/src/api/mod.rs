@@ -9,6 +9,7 @@ mod health;
 mod lists;
 mod openapi;
 mod problem;
+mod quarantine;
 mod track;
 
 use std::net::SocketAddr;
@@ -18,11 +19,12 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use waybill_rt::{Metrics, SharedClock};
 use waybill_security::Gate;
 
 use crate::ingest::Progress;
+use crate::mapping::Mappings;
 use crate::pages;
 use crate::store::Store;
 pub(crate) use ask::{Asked, MomentParams, etag, with_snapshot};
@@ -43,6 +45,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Who may ask.
     pub gate: Gate,
+    /// The mappings that sources may name.
+    pub mappings: Mappings,
     /// The view's name.
     pub view: Arc<str>,
     /// The server listens on loopback only.
@@ -53,17 +57,19 @@ pub struct App {
 impl App {
     /// Prepares the routes' state and registers its metrics.
     #[must_use]
+    #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, given once")]
     pub fn new(
         store: Arc<dyn Store>,
         progress: Arc<Progress>,
         clock: SharedClock,
         metrics: Metrics,
         gate: Gate,
+        mappings: Mappings,
         view: &str,
         is_loopback: bool,
     ) -> Self {
         let gauges = Arc::new(health::Gauges::register(&metrics));
-        Self { store, progress, clock, metrics, gate, view: Arc::from(view), is_loopback, gauges }
+        Self { store, progress, clock, metrics, gate, mappings, view: Arc::from(view), is_loopback, gauges }
     }
 }
 
@@ -75,7 +81,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/exceptions", get(lists::exceptions))
         .route("/v1/changes", get(lists::changes))
         .route("/v1/sources", get(lists::sources))
-        .route("/v1/quarantine", get(lists::quarantine))
+        .route("/v1/quarantine", get(quarantine::list))
+        .route("/v1/quarantine/redrive", post(quarantine::redrive_all))
+        .route("/v1/quarantine/{topic}/{partition}/{offset}", get(quarantine::show))
+        .route("/v1/quarantine/{topic}/{partition}/{offset}/repair", post(quarantine::repair))
+        .route("/v1/quarantine/{topic}/{partition}/{offset}/redrive", post(quarantine::redrive))
+        .route("/v1/quarantine/{topic}/{partition}/{offset}/discard", post(quarantine::discard))
         .route("/v1/state", get(lists::state))
         .route("/v1/checkpoints/{name}", put(lists::checkpoint))
         .route("/v1/openapi.json", get(openapi::document))

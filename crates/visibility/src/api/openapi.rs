@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{lists, track};
+use super::{lists, quarantine, track};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,7 +17,12 @@ use super::{lists, track};
         lists::exceptions,
         lists::changes,
         lists::sources,
-        lists::quarantine,
+        quarantine::list,
+        quarantine::show,
+        quarantine::repair,
+        quarantine::redrive,
+        quarantine::discard,
+        quarantine::redrive_all,
         lists::state,
         lists::checkpoint
     )

@@ -18,10 +18,10 @@ use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 use super::topic_id::describe;
 use super::{
     LogRange, Part, QUARANTINE_SUFFIX, RecordSource, SourceError, TopicInfo, quarantine_headers,
-    quarantine_key,
+    quarantine_key, repair_headers,
 };
 use crate::mapping::Record;
-use crate::store::QuarantineRow;
+use crate::store::{QuarantineRow, RepairRow};
 
 /// For metadata and offsets.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -324,6 +324,25 @@ impl RecordSource for KafkaSource {
             let mut record = FutureRecord::to(&topic).key(&key).headers(headers);
             if let Some(value) = &row.value {
                 record = record.payload(value);
+            }
+            block_on(producer.send(record, SEND_TIMEOUT)).map_err(|(error, _)| broker(&error))?;
+        }
+        Ok(())
+    }
+    fn send_repaired(&mut self, rows: &[RepairRow]) -> Result<(), SourceError> {
+        let producer = self.producer()?;
+        for repair in rows {
+            let mut headers = OwnedHeaders::new();
+            for (name, value) in repair_headers(repair) {
+                headers = headers.insert(Header { key: &name, value: value.as_deref() });
+            }
+            let mut record = FutureRecord::<[u8], [u8]>::to(&repair.row.topic_name)
+                .partition(repair.row.evidence.partition.get())
+                .timestamp(repair.at.get())
+                .payload(&repair.value)
+                .headers(headers);
+            if let Some(key) = &repair.row.key {
+                record = record.key(key);
             }
             block_on(producer.send(record, SEND_TIMEOUT)).map_err(|(error, _)| broker(&error))?;
         }

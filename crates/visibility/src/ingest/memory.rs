@@ -8,10 +8,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
-use super::{LogRange, Part, RecordSource, SourceError, TopicInfo, quarantine_headers, quarantine_key};
+use super::{
+    LogRange, Part, RecordSource, SourceError, TopicInfo, quarantine_headers, quarantine_key, repair_headers,
+};
 use crate::load::LoadRecord;
 use crate::mapping::Record;
-use crate::store::QuarantineRow;
+use crate::store::{QuarantineRow, RepairRow};
 
 #[derive(Debug)]
 struct MemoryTopic {
@@ -218,6 +220,19 @@ impl RecordSource for MemorySource {
                 timestamp: TimestampMs(0),
             };
             self.log.append_at(&name, PartitionId(0), &record);
+        }
+        Ok(())
+    }
+    fn send_repaired(&mut self, rows: &[RepairRow]) -> Result<(), SourceError> {
+        for repair in rows {
+            let headers = repair_headers(repair).into_iter();
+            let record = LoadRecord {
+                key: repair.row.key.clone(),
+                value: repair.value.clone(),
+                headers: headers.map(|(name, value)| (name, value.unwrap_or_default())).collect(),
+                timestamp: repair.at,
+            };
+            self.log.append_at(&repair.row.topic_name, repair.row.evidence.partition, &record);
         }
         Ok(())
     }

@@ -20,7 +20,9 @@ use waybill_types::{Offset, TopicId};
 
 use crate::mapping::{MAPPING_HEADER, Mapping, Mappings, Record};
 use crate::project;
-use crate::store::{Collected, Kept, Outcome, PartitionBatch, QuarantineRow, Store, StoreError, Taken};
+use crate::store::{
+    Collected, Kept, Outcome, PartitionBatch, QuarantineRow, RepairRow, Store, StoreError, Taken,
+};
 pub use progress::{Freshness, Progress, STALE_AFTER, SourceHealth};
 pub use source::{LogRange, NamedSource, Part, RecordSource, SourceError, Sources, TopicInfo};
 
@@ -172,6 +174,7 @@ impl<S: RecordSource> Ingest<S> {
         self.batch =
             if count >= self.batch { (self.batch * 2).min(MAX_BATCH) } else { count.clamp(BATCH, MAX_BATCH) };
         self.feed_quarantine()?;
+        self.feed_repairs()?;
         self.measure()?;
         Ok(count)
     }
@@ -260,6 +263,23 @@ impl<S: RecordSource> Ingest<S> {
         }
     }
 
+    /// Publishes repaired copies, each into the partition of the record that it stands for. A copy may be sent twice
+    /// when the process dies in between; it counts once.
+    fn feed_repairs(&mut self) -> Result<(), IngestError> {
+        if !self.feeds_quarantine {
+            return Ok(());
+        }
+        // A topic that is not read any more may be another one under the same name.
+        let rows = self.store.repairs(OUTBOX_BATCH)?;
+        let ours: Vec<RepairRow> =
+            rows.into_iter().filter(|repair| self.known.contains_key(&repair.row.evidence.topic)).collect();
+        if !ours.is_empty() {
+            self.source.send_repaired(&ours)?;
+            self.store.repairs_sent(&ours)?;
+        }
+        Ok(())
+    }
+
     /// Asks for end offsets and notes whether all of them are reached.
     fn measure(&mut self) -> Result<(), IngestError> {
         let now = self.clock.monotonic();
@@ -298,17 +318,48 @@ fn collected(record: Record, mapping: &Mapping) -> Collected {
     Collected { record, outcome }
 }
 
+/// The header that names the topic of the record that another stands for.
+pub const ORIGIN_TOPIC: &str = "waybill-origin-topic";
+
+/// Its partition.
+pub const ORIGIN_PARTITION: &str = "waybill-origin-partition";
+
+/// Its offset.
+pub const ORIGIN_OFFSET: &str = "waybill-origin-offset";
+
+/// Its timestamp.
+pub const ORIGIN_TIMESTAMP: &str = "waybill-origin-timestamp";
+
+/// Who repaired it.
+pub const REPAIRED_BY: &str = "waybill-repaired-by";
+
+fn origin_headers(row: &QuarantineRow) -> Vec<(String, Option<Vec<u8>>)> {
+    let at = &row.evidence;
+    let header = |name: &str, value: String| (name.to_owned(), Some(value.into_bytes()));
+    vec![
+        header(ORIGIN_TOPIC, row.topic_name.clone()),
+        header(ORIGIN_PARTITION, at.partition.to_string()),
+        header(ORIGIN_OFFSET, at.offset.to_string()),
+        header(ORIGIN_TIMESTAMP, at.timestamp.to_string()),
+    ]
+}
+
+/// The headers of a repaired copy: what it stands for, who repaired it, and the record's own.
+#[must_use]
+pub fn repair_headers(repair: &RepairRow) -> Vec<(String, Option<Vec<u8>>)> {
+    let mut headers = origin_headers(&repair.row);
+    headers.push((REPAIRED_BY.to_owned(), Some(repair.who.clone().into_bytes())));
+    let own = repair.row.headers.iter().filter(|(name, _)| !headers.iter().any(|(known, _)| known == name));
+    let own: Vec<_> = own.cloned().collect();
+    headers.extend(own);
+    headers
+}
+
 /// The headers of a record in quarantine: where it came from, why it was refused, and its own.
 #[must_use]
 pub fn quarantine_headers(row: &QuarantineRow) -> Vec<(String, Option<Vec<u8>>)> {
-    let at = &row.evidence;
     let text = |value: String| Some(value.into_bytes());
-    let mut headers = vec![
-        ("waybill-origin-topic".to_owned(), text(row.topic_name.clone())),
-        ("waybill-origin-partition".to_owned(), text(at.partition.to_string())),
-        ("waybill-origin-offset".to_owned(), text(at.offset.to_string())),
-        ("waybill-origin-timestamp".to_owned(), text(at.timestamp.to_string())),
-    ];
+    let mut headers = origin_headers(row);
     if let Some(key) = &row.key {
         headers.push(("waybill-origin-key".to_owned(), Some(key.clone())));
     }

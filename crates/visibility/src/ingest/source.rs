@@ -6,7 +6,7 @@ use std::time::Duration;
 use waybill_types::{Offset, PartitionId, TopicId};
 
 use crate::mapping::{Mapping, Record};
-use crate::store::QuarantineRow;
+use crate::store::{QuarantineRow, RepairRow};
 
 /// The source of records failed.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +106,12 @@ pub trait RecordSource: Send {
     /// # Errors
     /// Not all were acked; all will be sent again.
     fn send_quarantined(&mut self, rows: &[QuarantineRow]) -> Result<(), SourceError>;
+
+    /// Publishes repaired copies into the topics and partitions of the records that they stand for.
+    ///
+    /// # Errors
+    /// Not all were acked; all will be sent again.
+    fn send_repaired(&mut self, rows: &[RepairRow]) -> Result<(), SourceError>;
 }
 
 /// Which topics are read.

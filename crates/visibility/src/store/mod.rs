@@ -5,9 +5,11 @@
 //! compare-and-set, so that a second instance changes nothing; *derive* replaces the derived rows of dirty subjects.
 //! Answers read facts; derived rows serve search, lists and changes only.
 
+mod quarantine;
 pub mod schema;
 pub mod sqlite;
 mod sqlite_collect;
+mod sqlite_decide;
 mod sqlite_read;
 mod sqlite_rows;
 mod sqlite_write;
@@ -17,7 +19,10 @@ use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 use crate::mapping::{Mapping, Record, Refusal};
 use crate::model::change::Change;
 use crate::model::time::Day;
-use crate::model::{Evidence, Fact, Frontier, State, Subject, Telling};
+use crate::model::{Fact, Frontier, State, Subject, Telling};
+pub use quarantine::{
+    Decision, DecisionRow, QuarantineFilter, QuarantineRow, RecordId, RepairRow, RowState, Ruled, Ruling,
+};
 
 /// A store failed.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +103,7 @@ pub enum Taken {
     },
 }
 
-/// Counts of one partition. Always `taken = projected + held + quarantined`.
+/// Counts of one partition. Always `taken = projected + held + quarantined + repaired + discarded`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// The topic.
@@ -113,21 +118,26 @@ pub struct Counts {
     pub projected: u64,
     /// Records held behind a quarantined one.
     pub held: u64,
-    /// Records refused.
+    /// Records refused, of which nothing has become yet.
     pub quarantined: u64,
-    /// Rows in quarantine; must equal `quarantined`.
-    pub quarantine_rows: u64,
-    /// Rows held; must equal `held`.
-    pub held_rows: u64,
+    /// Records in whose place a repaired copy was read: that one is counted where it stands.
+    pub repaired: u64,
+    /// Records of which nothing is to come.
+    pub discarded: u64,
+    /// Rows kept, in the order held, quarantined, repaired, discarded; must equal those counts.
+    pub rows: [u64; 4],
 }
 
 impl Counts {
     /// Whether nothing was lost or counted twice.
     #[must_use]
     pub const fn is_conserved(&self) -> bool {
-        self.taken == self.projected + self.held + self.quarantined
-            && self.quarantined == self.quarantine_rows
-            && self.held == self.held_rows
+        let [held, quarantined, repaired, discarded] = self.rows;
+        self.taken == self.projected + self.held + self.quarantined + self.repaired + self.discarded
+            && self.held == held
+            && self.quarantined == quarantined
+            && self.repaired == repaired
+            && self.discarded == discarded
     }
 }
 
@@ -144,27 +154,6 @@ pub struct SourceRow {
     pub provable_since: Option<TimestampMs>,
     /// Records held behind quarantined ones.
     pub held: u64,
-}
-
-/// A refused record, kept whole.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QuarantineRow {
-    /// Where it stood.
-    pub evidence: Evidence,
-    /// The topic's name.
-    pub topic_name: String,
-    /// Its key.
-    pub key: Option<Vec<u8>>,
-    /// Its value.
-    pub value: Option<Vec<u8>>,
-    /// Its headers.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// Why it was refused, word and detail.
-    pub reason: String,
-    /// What refused it.
-    pub mapping: String,
-    /// It is not refused itself: it waits behind a refused record of the same key.
-    pub held: bool,
 }
 
 /// The derived row of a subject: what lists and search need, as of everything known.
@@ -407,7 +396,21 @@ pub trait Read {
     ///
     /// # Errors
     /// The store failed.
-    fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError>;
+    fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        self.quarantined(&QuarantineFilter::default(), limit)
+    }
+
+    /// Quarantined records that fit, newest first.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn quarantined(&self, filter: &QuarantineFilter, limit: usize) -> Result<Vec<QuarantineRow>, StoreError>;
+
+    /// What was decided about a record, in order.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn decisions(&self, record: &RecordId) -> Result<Vec<DecisionRow>, StoreError>;
 
     /// The state hashes.
     ///
@@ -459,6 +462,25 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// The store failed.
     fn sent(&self, rows: &[QuarantineRow]) -> Result<(), StoreError>;
+
+    /// Carries out decisions about refused records and keeps them, in one transaction. `remap` maps records that waited
+    /// behind a decided one.
+    ///
+    /// # Errors
+    /// The store failed; nothing was decided.
+    fn rule(&self, rulings: &[Ruling], remap: &dyn Fn(&Record) -> Outcome) -> Result<Vec<Ruled>, StoreError>;
+
+    /// Up to `limit` repaired copies that their topic has not received.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn repairs(&self, limit: usize) -> Result<Vec<RepairRow>, StoreError>;
+
+    /// Marks repaired copies as received by their topic.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn repairs_sent(&self, rows: &[RepairRow]) -> Result<(), StoreError>;
 
     /// Keeps a token under a name for ever; `false` when the name holds another.
     ///

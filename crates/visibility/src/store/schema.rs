@@ -4,7 +4,7 @@
 //! holds what one event told of one subject, and of one class: fewer and larger rows than one a fact.
 
 /// The format of the tables, kept in `user_version`.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 
 /// Classes of facts: what is told by sensors all the time is read by range of time only.
 pub(super) mod class {
@@ -39,6 +39,8 @@ CREATE TABLE part (
   projected INTEGER NOT NULL DEFAULT 0,
   held INTEGER NOT NULL DEFAULT 0,
   quarantined INTEGER NOT NULL DEFAULT 0,
+  repaired INTEGER NOT NULL DEFAULT 0,
+  discarded INTEGER NOT NULL DEFAULT 0,
   UNIQUE (topic, partition)
 );
 CREATE TABLE source (ref INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -111,11 +113,35 @@ CREATE TABLE quarantine (
   headers TEXT NOT NULL,
   reason TEXT NOT NULL,
   mapping TEXT NOT NULL,
-  held INTEGER NOT NULL,
+  append_time INTEGER NOT NULL,
+  state INTEGER NOT NULL,
   sent INTEGER NOT NULL,
   PRIMARY KEY (topic, partition, offset)
 ) WITHOUT ROWID;
 CREATE INDEX quarantine_outbox ON quarantine (sent) WHERE sent = 0;
+CREATE TABLE repair (
+  topic INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  value BLOB NOT NULL,
+  sent INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition, offset)
+) WITHOUT ROWID;
+CREATE INDEX repair_outbox ON repair (sent) WHERE sent = 0;
+CREATE TABLE decision (
+  number INTEGER PRIMARY KEY,
+  topic INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  what TEXT NOT NULL,
+  note TEXT NOT NULL,
+  outcome TEXT NOT NULL
+);
+CREATE INDEX decision_record ON decision (topic, partition, offset);
 CREATE TABLE blocked (part INTEGER NOT NULL, key BLOB NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID;
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, token TEXT NOT NULL) WITHOUT ROWID;
 ";

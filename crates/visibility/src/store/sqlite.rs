@@ -8,7 +8,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{FORMAT, TABLES};
 use super::sqlite_rows::{Names, Refs};
-use super::{Derivation, Dirty, PartitionBatch, QuarantineRow, Read, Store, StoreError, Taken};
+use super::{
+    Derivation, Dirty, Outcome, PartitionBatch, QuarantineRow, Read, RepairRow, Ruled, Ruling, Store,
+    StoreError, Taken,
+};
+use crate::mapping::Record;
 
 /// Readers kept open at most; more are opened when needed and closed after use.
 const POOLED_READERS: usize = 8;
@@ -110,6 +114,18 @@ impl Store for SqliteStore {
 
     fn sent(&self, rows: &[QuarantineRow]) -> Result<(), StoreError> {
         self.mark_sent(rows)
+    }
+
+    fn rule(&self, rulings: &[Ruling], remap: &dyn Fn(&Record) -> Outcome) -> Result<Vec<Ruled>, StoreError> {
+        self.carry_out(rulings, remap)
+    }
+
+    fn repairs(&self, limit: usize) -> Result<Vec<RepairRow>, StoreError> {
+        self.unsent_repairs(limit)
+    }
+
+    fn repairs_sent(&self, rows: &[RepairRow]) -> Result<(), StoreError> {
+        self.mark_repairs_sent(rows)
     }
 
     fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError> {

@@ -8,9 +8,10 @@ use waybill_types::{Offset, TimestampMs};
 
 use super::schema::class;
 use super::sqlite::{SqliteStore, Writer};
+use super::sqlite_decide::{map, origin};
 use super::sqlite_rows::{Group, Interner, Refs, SqlResult, event_key, groups};
 use super::sqlite_write::to_i64;
-use super::{Collected, Outcome, PartitionBatch, StoreError, Taken};
+use super::{Collected, Outcome, PartitionBatch, RowState, StoreError, Taken};
 use crate::mapping::Record;
 use crate::model::fact::row_of;
 use crate::model::sample::Latest;
@@ -48,8 +49,8 @@ fn collect(
 }
 
 /// One transaction of collect: its statements, prepared once, and what it touched.
-struct Collect<'t> {
-    transaction: &'t Transaction<'t>,
+pub(super) struct Collect<'t> {
+    pub(super) transaction: &'t Transaction<'t>,
     numbers: Interner<'t>,
     add_fact: CachedStatement<'t>,
     add_part: CachedStatement<'t>,
@@ -58,14 +59,14 @@ struct Collect<'t> {
 }
 
 /// Where a batch stands in the file.
-struct Place {
-    topic: i64,
-    part: i64,
-    high: Option<TimestampMs>,
+pub(super) struct Place {
+    pub(super) topic: i64,
+    pub(super) part: i64,
+    pub(super) high: Option<TimestampMs>,
 }
 
 impl<'t> Collect<'t> {
-    fn new(transaction: &'t Transaction<'t>, refs: &'t mut Refs) -> SqlResult<Self> {
+    pub(super) fn new(transaction: &'t Transaction<'t>, refs: &'t mut Refs) -> SqlResult<Self> {
         Ok(Self {
             transaction,
             numbers: Interner::new(transaction, refs)?,
@@ -92,10 +93,13 @@ impl<'t> Collect<'t> {
         let latest = Latest::of(facts);
         let (mut projected, mut held, mut quarantined) = (0_i64, 0_i64, 0_i64);
         for Collected { record, outcome } in &batch.records {
+            let origin = origin(record);
             let behind = if batch.ordered { self.blocking(&place, record)? } else { None };
+            // A copy of the very record that blocks is what the others wait for.
+            let behind = behind.filter(|first| origin != Some((record.partition.get(), *first)));
             if let Some(first) = behind {
                 let reason = format!("held: behind the refused record at offset {first}");
-                self.quarantine(place.topic, record, &reason, batch.mapping.name(), true)?;
+                self.quarantine(place.topic, record, &reason, batch.mapping.name(), RowState::Held)?;
                 held += 1;
                 place.high = place.high.max(Some(record.timestamp));
                 continue;
@@ -109,11 +113,22 @@ impl<'t> Collect<'t> {
                     // Where records say themselves when they were told, that is how far the source has told.
                     let told = facts.iter().map(|fact| fact.told).max();
                     place.high = place.high.max(Some(told.unwrap_or(record.timestamp)));
+                    if let Some((partition, offset)) = origin {
+                        let repaired = self.repaired(place.topic, partition, offset)?;
+                        if let Some(freed) = repaired {
+                            self.release(&freed, batch.mapping.name(), &|waiting| {
+                                map(&batch.mapping, waiting)
+                            })?;
+                        }
+                    }
                 }
                 Outcome::Quarantined(refusal) => {
-                    self.quarantine(place.topic, record, &refusal.to_string(), batch.mapping.name(), false)?;
-                    if batch.ordered {
-                        self.block(&place, record)?;
+                    let reason = refusal.to_string();
+                    self.quarantine(place.topic, record, &reason, batch.mapping.name(), RowState::Refused)?;
+                    match origin {
+                        Some((partition, offset)) => self.not_repaired(place.topic, partition, offset)?,
+                        None if batch.ordered => self.block(&place, record)?,
+                        None => {}
                     }
                     quarantined += 1;
                     place.high = place.high.max(Some(record.timestamp));
@@ -172,7 +187,12 @@ impl<'t> Collect<'t> {
             })
     }
 
-    fn add(&mut self, place: &Place, record: &Record, group: &Group<'_>) -> Result<(), StoreError> {
+    pub(super) fn add(
+        &mut self,
+        place: &Place,
+        record: &Record,
+        group: &Group<'_>,
+    ) -> Result<(), StoreError> {
         let fact: &Fact = group.first;
         let subject = self.numbers.subject(&fact.subject)?;
         let source = self.numbers.source(&fact.source)?;
@@ -252,7 +272,7 @@ impl<'t> Collect<'t> {
         Ok(())
     }
 
-    fn mark_dirty(&self) -> SqlResult<()> {
+    pub(super) fn mark_dirty(&self) -> SqlResult<()> {
         if self.touched.is_empty() {
             return Ok(());
         }
@@ -275,7 +295,7 @@ impl<'t> Collect<'t> {
         record: &Record,
         reason: &str,
         mapping: &str,
-        held: bool,
+        state: RowState,
     ) -> Result<(), StoreError> {
         let headers: Vec<(&str, Option<&[u8]>)> =
             record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
@@ -284,8 +304,8 @@ impl<'t> Collect<'t> {
         self.transaction
             .prepare_cached(
                 "INSERT OR IGNORE INTO quarantine
-                 (topic, partition, offset, stamp, key, value, headers, reason, mapping, held, sent)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                 (topic, partition, offset, stamp, key, value, headers, reason, mapping, append_time, state, sent)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 topic,
@@ -297,7 +317,9 @@ impl<'t> Collect<'t> {
                 headers,
                 reason,
                 mapping,
-                held,
+                record.append_time,
+                state.code(),
+                state == RowState::Held,
             ])?;
         Ok(())
     }

@@ -8,8 +8,8 @@ use super::sqlite::Snapshot;
 use super::sqlite_rows::{FACT, SqlResult, subject_of, topic_of, unpack, unreadable};
 use super::sqlite_write::to_i64;
 use super::{
-    Basis, Candidate, Counts, Derived, Listing, Match, QuarantineRow, Read, Sampled, SourceRow, StateHashes,
-    StoreError,
+    Basis, Candidate, Counts, DecisionRow, Derived, Listing, Match, QuarantineFilter, QuarantineRow, Read,
+    RecordId, RowState, Sampled, SourceRow, StateHashes, StoreError,
 };
 use crate::model::change::Change;
 use crate::model::digest::StateHash;
@@ -47,9 +47,15 @@ pub(super) fn quarantine_row(row: &Row<'_>) -> SqlResult<QuarantineRow> {
         headers: serde_json::from_str(&headers).map_err(|fault| unreadable(7, &fault.to_string()))?,
         reason: row.get(8)?,
         mapping: row.get(9)?,
-        held: row.get(10)?,
+        append_time: row.get(10)?,
+        state: RowState::from_code(row.get(11)?).ok_or_else(|| unreadable(11, "an unknown state"))?,
     })
 }
+
+/// The columns that [`quarantine_row`] reads, of `quarantine q JOIN topic t`.
+pub(super) const QUARANTINE: &str =
+    "t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason,
+    q.mapping, q.append_time, q.state";
 
 fn derived_row(row: &Row<'_>) -> SqlResult<Derived> {
     Ok(Derived {
@@ -177,10 +183,14 @@ impl Read for Snapshot<'_> {
     }
 
     fn counts(&self) -> Result<Vec<Counts>, StoreError> {
-        let sql = "SELECT t.id, t.name, p.partition, p.taken, p.projected, p.held, p.quarantined,
-            (SELECT count(*) FROM quarantine q WHERE q.topic = p.topic AND q.partition = p.partition AND NOT q.held),
-            (SELECT count(*) FROM quarantine q WHERE q.topic = p.topic AND q.partition = p.partition AND q.held)
-            FROM part p JOIN topic t ON t.ref = p.topic ORDER BY t.name, t.id, p.partition";
+        // States: held; refused and repairing; repaired; discarded.
+        let sql = "WITH rows AS (SELECT topic, partition, sum(state = 2) AS h, sum(state IN (1, 3)) AS q,
+              sum(state = 4) AS r, sum(state = 5) AS d FROM quarantine GROUP BY topic, partition)
+            SELECT t.id, t.name, p.partition, p.taken, p.projected, p.held, p.quarantined, p.repaired, p.discarded,
+              coalesce(rows.h, 0), coalesce(rows.q, 0), coalesce(rows.r, 0), coalesce(rows.d, 0)
+            FROM part p JOIN topic t ON t.ref = p.topic
+            LEFT JOIN rows ON rows.topic = p.topic AND rows.partition = p.partition
+            ORDER BY t.name, t.id, p.partition";
         self.rows(sql, [], |row| {
             Ok(Counts {
                 topic: topic_of(row, 0)?,
@@ -190,8 +200,9 @@ impl Read for Snapshot<'_> {
                 projected: count(row, 4)?,
                 held: count(row, 5)?,
                 quarantined: count(row, 6)?,
-                quarantine_rows: count(row, 7)?,
-                held_rows: count(row, 8)?,
+                repaired: count(row, 7)?,
+                discarded: count(row, 8)?,
+                rows: [count(row, 9)?, count(row, 10)?, count(row, 11)?, count(row, 12)?],
             })
         })
     }
@@ -328,10 +339,36 @@ impl Read for Snapshot<'_> {
         Ok(find.query_row([as_of.get()], |row| count(row, 0))?)
     }
 
-    fn quarantine(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
-        let sql = "SELECT t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason, q.mapping, q.held
-             FROM quarantine q JOIN topic t ON t.ref = q.topic ORDER BY q.stamp DESC, q.offset DESC LIMIT ?1";
-        self.rows(sql, [to_i64(limit)], quarantine_row)
+    fn quarantined(&self, filter: &QuarantineFilter, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        // Codes are numbers, so they may stand in the text.
+        let states: Vec<String> = filter.states.iter().map(|state| state.code().to_string()).collect();
+        let in_states =
+            if states.is_empty() { "1".to_owned() } else { format!("q.state IN ({})", states.join(", ")) };
+        let sql = format!(
+            "SELECT {QUARANTINE} FROM quarantine q JOIN topic t ON t.ref = q.topic
+             WHERE (?1 IS NULL OR t.name = ?1) AND (?2 IS NULL OR q.partition = ?2 AND q.offset = ?3)
+             AND (?4 IS NULL OR substr(q.reason, 1, length(?4)) = ?4) AND {in_states}
+             ORDER BY q.stamp DESC, q.offset DESC LIMIT ?5"
+        );
+        let (partition, offset) = filter.at.map_or((None, None), |(p, o)| (Some(p.get()), Some(o.get())));
+        let params = params![filter.topic, partition, offset, filter.reason, to_i64(limit)];
+        self.rows(&sql, params, quarantine_row)
+    }
+
+    fn decisions(&self, record: &RecordId) -> Result<Vec<DecisionRow>, StoreError> {
+        let sql =
+            "SELECT d.at, d.who, d.what, d.note, d.outcome FROM decision d JOIN topic t ON t.ref = d.topic
+            WHERE t.id = ?1 AND d.partition = ?2 AND d.offset = ?3 ORDER BY d.number";
+        let key = params![record.topic.as_bytes().as_slice(), record.partition.get(), record.offset.get()];
+        self.rows(sql, key, |row| {
+            Ok(DecisionRow {
+                at: TimestampMs(row.get(0)?),
+                who: row.get(1)?,
+                what: row.get(2)?,
+                note: row.get(3)?,
+                outcome: row.get(4)?,
+            })
+        })
     }
 
     fn hashes(&self) -> Result<StateHashes, StoreError> {
@@ -355,9 +392,12 @@ impl Read for Snapshot<'_> {
             of = Some(subject);
         }
         hash.add_subject(&tellings);
-        let sql = "SELECT t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason, q.mapping, q.held
-            FROM quarantine q JOIN topic t ON t.ref = q.topic ORDER BY t.id, q.partition, q.offset";
-        for row in connection.prepare(sql)?.query_map([], quarantine_row)? {
+        // Whatever was decided since: a rebuild, which knows of no decision, gives the same hash.
+        let sql = format!(
+            "SELECT {QUARANTINE} FROM quarantine q JOIN topic t ON t.ref = q.topic
+             ORDER BY t.id, q.partition, q.offset"
+        );
+        for row in connection.prepare(&sql)?.query_map([], quarantine_row)? {
             let row = row?;
             hash.add_quarantined(&row.reason, &row.evidence);
         }

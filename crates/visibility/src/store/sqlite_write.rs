@@ -4,7 +4,7 @@ use rusqlite::{CachedStatement, Transaction, params};
 use waybill_types::TimestampMs;
 
 use super::sqlite::{SqliteStore, Writer};
-use super::sqlite_read::quarantine_row;
+use super::sqlite_read::{QUARANTINE, quarantine_row};
 use super::sqlite_rows::{Interner, Refs, SqlResult, subject_of};
 use super::{Changes, Derivation, Derived, Dirty, QuarantineRow, StoreError};
 use crate::model::Evidence;
@@ -51,11 +51,10 @@ impl SqliteStore {
 
     pub(super) fn unsent(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
         let writer = self.writer.lock();
-        let mut find = writer.connection.prepare_cached(
-            "SELECT t.id, t.name, q.partition, q.offset, q.stamp, q.key, q.value, q.headers, q.reason, q.mapping, q.held
-             FROM quarantine q JOIN topic t ON t.ref = q.topic
-             WHERE q.sent = 0 ORDER BY q.topic, q.partition, q.offset LIMIT ?1",
-        )?;
+        let mut find = writer.connection.prepare_cached(&format!(
+            "SELECT {QUARANTINE} FROM quarantine q JOIN topic t ON t.ref = q.topic
+             WHERE q.sent = 0 ORDER BY q.topic, q.partition, q.offset LIMIT ?1"
+        ))?;
         let rows = find.query_map([to_i64(limit)], quarantine_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
