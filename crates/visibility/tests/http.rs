@@ -399,3 +399,44 @@ async fn refused_records_are_decided_about_over_http() {
     );
     service.stop().await;
 }
+
+#[tokio::test]
+async fn exceptions_come_in_pages_that_name_the_next() {
+    let records: Vec<_> = (0..7)
+        .map(|number| {
+            let value = json!({"event_id": format!("e{number}"), "event": "promise_changed", "source": "erp",
+                "event_time": "2026-01-01T00:00:00Z", "order": format!("PO-{number}"),
+                "promised": format!("2026-01-{:02}", 2 + number)});
+            event(&format!("PO-{number}"), "2026-01-01T00:00:00Z", &value)
+        })
+        .collect();
+    let service = Service::start(&log_of("orders", 1, &records)).await;
+    let url = format!("http://127.0.0.1:{}", service.running.addr.port());
+    let mut path = "/v1/exceptions?limit=3&as_of=2026-03-01".to_owned();
+    let (mut ids, mut sizes) = (Vec::new(), Vec::new());
+    loop {
+        let whole = format!("{url}{path}");
+        let (items, link) = tokio::task::spawn_blocking(move || {
+            let mut response = ureq::get(&whole).call().unwrap();
+            let link = response.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+            let items: Value = serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
+            (items, link)
+        })
+        .await
+        .unwrap();
+        let found = items.as_array().unwrap();
+        sizes.push(found.len());
+        ids.extend(found.iter().map(|each| each["subject"]["id"].as_str().unwrap().to_owned()));
+        let Some(link) = link else { break };
+        assert!(
+            link.ends_with("; rel=\"next\"") && link.contains("limit=3&as_of=2026-03-01&after="),
+            "{link}"
+        );
+        path = link[1..].split('>').next().unwrap().to_owned();
+    }
+    let expected: Vec<String> = (0..7).map(|number| format!("PO-{number}")).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(sizes, [3, 3, 1]);
+    assert_eq!(service.get("/v1/exceptions?after=x").await.0, 400);
+    service.stop().await;
+}

@@ -1,7 +1,7 @@
 //! Lists: search, exceptions, changes, sources, the state's hashes, checkpoints.
 
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
 use serde::Deserialize;
 use waybill_types::TimestampMs;
@@ -79,11 +79,26 @@ pub(crate) async fn search(
     Ok(respond(&headers, &tag, &items))
 }
 
-/// What needs a decision, oldest due first: one line for a rule and a subject.
+/// Exceptions given when `limit` does not say.
+const DEFAULT_EXCEPTIONS: usize = 200;
+
+/// Parameters of `GET /v1/exceptions`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ExceptionParams {
+    limit: Option<String>,
+    after: Option<String>,
+    #[serde(flatten)]
+    moment: MomentParams,
+}
+
+/// What needs a decision, oldest due first: one line for a rule and a subject. Header `link` names the next page (RFC
+/// 8288) while there is one.
 #[utoipa::path(
     get,
     path = "/v1/exceptions",
     params(
+        ("limit" = Option<usize>, Query, description = "At most this many, 200 when left out, 1,000 at most"),
+        ("after" = Option<String>, Query, description = "Where an earlier page ended, as its link says"),
         ("as_of" = Option<String>, Query, description = "RFC 3339 instant, day, frontier:TOKEN or checkpoint:NAME"),
         ("at" = Option<String>, Query, description = "What was true then, as known at as_of"),
     ),
@@ -91,19 +106,39 @@ pub(crate) async fn search(
 )]
 pub(crate) async fn exceptions(
     State(app): State<App>,
-    Query(params): Query<MomentParams>,
+    Query(params): Query<ExceptionParams>,
     headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Response, Problem> {
-    let question = params.question()?;
+    let question = params.moment.question()?;
+    let limit = limit(params.limit.as_deref(), DEFAULT_EXCEPTIONS)?;
+    let after = params.after.as_deref().filter(|text| !text.is_empty()).map(str::parse::<lists::Cursor>);
+    let after = after.transpose().map_err(|fault| {
+        Problem::new(400, format!("after: {fault}")).hint("take it from the link of the page before")
+    })?;
     let (progress, monotonic) = (app.progress.clone(), app.clock.monotonic());
-    let (items, tag) = with_snapshot(&app, move |read, now| {
-        let (settled, found) = lists::exceptions(read, &question, now)?;
+    let (items, tag, next) = with_snapshot(&app, move |read, now| {
+        let (settled, page) = lists::exceptions_page(read, &question, after, limit, now)?;
         let names = Names::load(&progress, monotonic, read).map_err(QueryError::from)?;
         let tag = etag(&settled, names.freshness().stale);
-        Ok((found.iter().map(|exception| names.exception(exception)).collect::<Vec<_>>(), tag))
+        let items: Vec<ExceptionBody> =
+            page.found.iter().map(|exception| names.exception(exception)).collect();
+        Ok((items, tag, page.next))
     })
     .await?;
-    Ok(respond(&headers, &tag, &items))
+    let mut response = respond(&headers, &tag, &items);
+    if let Some(next) = next {
+        let kept = uri.query().unwrap_or_default().split('&');
+        let kept: String = kept
+            .filter(|pair| !pair.is_empty() && !pair.starts_with("after="))
+            .map(|pair| format!("{pair}&"))
+            .collect();
+        let link = format!("</v1/exceptions?{kept}after={next}>; rel=\"next\"");
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+    }
+    Ok(response)
 }
 
 /// Parameters of `GET /v1/changes`.

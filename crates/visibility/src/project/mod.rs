@@ -10,7 +10,8 @@ use waybill_types::TimestampMs;
 
 use crate::model::answer::Fold;
 use crate::model::exception::{self, Rule};
-use crate::model::{Answer, Kind, Known, Moment, Scope, Subject, change};
+use crate::model::time::{Day, When};
+use crate::model::{Answer, Classifier, Kind, Known, Milestone, Moment, Scope, Subject, change};
 use crate::query::closure::{self, Closure, Loader};
 use crate::query::lists;
 use crate::store::{Basis, Changes, Derivation, Derived, Read, Store, StoreError, Words};
@@ -110,30 +111,35 @@ fn derive(
     let known = Known::new(closure.tellings(), &moment, &Scope::All);
     let fold = Fold::new(&known);
     let answer = fold.answer(subject);
-    let mut own: Vec<Subject> =
-        answer.lines.iter().map(|line| Subject::new(Kind::Line, line.id.clone())).collect();
     let lines: Vec<Answer> = match subject.kind {
-        Kind::Order => own.iter().map(|line| fold.answer(line)).collect(),
+        Kind::Order => {
+            let lines = answer.lines.iter().map(|line| Subject::new(Kind::Line, line.id.clone()));
+            lines.map(|line| fold.answer(&line)).collect()
+        }
         _ => Vec::new(),
     };
-    own.insert(0, subject.clone());
-    let flagged = exception::find(&known, &answer, &moment, &own)
-        .iter()
-        .any(|exception| !matches!(exception.rule, Rule::Overdue | Rule::ExpectedLate));
+    // Each thing is flagged for itself: a line's fault is found once, not again with its order and its shipment.
+    let flagged = |answer: &Answer| {
+        let found = exception::find(&known, answer, &moment, std::slice::from_ref(&answer.subject));
+        found.iter().any(|exception| !matches!(exception.rule, Rule::Overdue | Rule::ExpectedLate))
+    };
+    let bounds = bounds(&known);
     let basis = Basis {
         tellings: told_once(&closure, EVER),
         latest: closure.tellings().map(|telling| telling.fact.known_from()).max().unwrap_or(EVER),
     };
     for line in lines {
         // Words of a line are its order's.
-        let Some(row) = row(&known, &line, false, 0, Basis::default()) else { continue };
+        let Some(row) = row(&known, &line, flagged(&line), 0, Basis::default(), bounds) else { continue };
         let before = read.derived(&row.subject)?;
         if before.as_ref() != Some(&row) {
             rows.push(Derivation { row, words: None, changes: Changes::More(Vec::new()) });
         }
     }
     let text = words(&answer);
-    let Some(row) = row(&known, &answer, flagged, digest(&text), basis) else { return Ok(()) };
+    let Some(row) = row(&known, &answer, flagged(&answer), digest(&text), basis, bounds) else {
+        return Ok(());
+    };
     let before = read.derived(subject)?;
     if before.as_ref() == Some(&row) {
         return Ok(());
@@ -172,7 +178,29 @@ fn digest(text: &str) -> i64 {
     if first == 0 { 1 } else { first }
 }
 
-fn row(known: &Known<'_>, answer: &Answer, flagged: bool, words: i64, basis: Basis) -> Option<Derived> {
+/// The earliest promise ever told of what bears on a subject, and whether an estimate after it was: at no moment is a
+/// promise due before, whatever is taken back or comes late.
+fn bounds(known: &Known<'_>) -> (Option<Day>, bool) {
+    let days = |classifier: Classifier| {
+        let told = known.all().filter(move |each| {
+            each.fact.milestone() == Some(Milestone::Deliver) && each.fact.draft.classifier == classifier
+        });
+        told.filter(|each| each.fact.is_plausible())
+            .filter_map(|each| each.fact.draft.happened.map(When::day))
+    };
+    let earliest = days(Classifier::Pln).min();
+    let late = earliest.is_some_and(|earliest| days(Classifier::Est).any(|estimated| estimated > earliest));
+    (earliest, late)
+}
+
+fn row(
+    known: &Known<'_>,
+    answer: &Answer,
+    flagged: bool,
+    words: i64,
+    basis: Basis,
+    (earliest, late): (Option<Day>, bool),
+) -> Option<Derived> {
     let own_facts = known.all().filter(|each| closure::tells_of(each.fact, &answer.subject));
     let first_told = own_facts.map(|each| each.fact.told).min()?;
     Some(Derived {
@@ -187,5 +215,7 @@ fn row(known: &Known<'_>, answer: &Answer, flagged: bool, words: i64, basis: Bas
         flagged,
         words,
         basis,
+        earliest,
+        late,
     })
 }

@@ -7,11 +7,18 @@ use super::{QueryError, Question, Settled, settle};
 use crate::model::answer::Fold;
 use crate::model::change::Change;
 use crate::model::exception::{self, Exception};
+use crate::model::time::Day;
 use crate::model::{Answer, Kind, Known, Subject};
-use crate::store::{Listing, Match, Read, StoreError};
+use crate::store::{Match, Read, StoreError, SuspectKey, Suspects};
 
 /// Hits of one search, at most.
 pub const MAX_HITS: usize = 500;
+
+/// Exceptions of one page, at most.
+pub const MAX_EXCEPTIONS: usize = 1_000;
+
+/// Suspects looked at in one go.
+const SUSPECTS: usize = 128;
 
 /// Changes of one answer, at most.
 pub const MAX_CHANGES: usize = 1_000;
@@ -125,7 +132,7 @@ fn split(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What needs a decision as of the moment, oldest due first.
+/// What needs a decision as of the moment, oldest due first: all of it.
 ///
 /// # Errors
 /// The moment can not be asked for; the store failed.
@@ -135,21 +142,162 @@ pub fn exceptions(
     now: TimestampMs,
 ) -> Result<(Settled, Vec<Exception>), QueryError> {
     let settled = settle(read, question, now)?;
-    let mut found = Vec::new();
-    for row in read.list(Listing::Suspect { as_of: settled.moment.as_of })? {
-        if let Some((_, exceptions)) = answer_of(read, &settled, &row.subject)? {
-            for exception in exceptions {
-                // A line's exception is found by its order and by its shipment.
-                if !found.contains(&exception) {
-                    found.push(exception);
-                }
-            }
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let mut page = page(read, &settled, after, MAX_EXCEPTIONS)?;
+        found.append(&mut page.found);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
         }
     }
     found.sort_by(|a, b| {
         (a.due.is_none(), a.due, a.rule, &a.subject).cmp(&(b.due.is_none(), b.due, b.rule, &b.subject))
     });
     Ok((settled, found))
+}
+
+/// Where a page of exceptions ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Promises are through: what is left is flagged otherwise.
+    flagged: bool,
+    /// The last subject looked at.
+    key: SuspectKey,
+    /// Of that one, so many exceptions were given and more are left; 0 when all were.
+    given: usize,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let SuspectKey { day, kind, id } = &self.key;
+        let id = crate::model::digest::hex(id.as_bytes());
+        write!(f, "{}.{day}.{kind}.{}.{id}", u8::from(self.flagged), self.given)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let [flagged, day, kind, given, id] = parts[..] else { return Err(NotACursor) };
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let bytes = id.as_bytes().chunks(2).map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        });
+        let id = bytes.collect::<Option<Vec<u8>>>().and_then(|bytes| String::from_utf8(bytes).ok());
+        let number = |text: &str| text.parse::<i64>().map_err(|_| NotACursor);
+        Ok(Self {
+            flagged: number(flagged)? != 0,
+            key: SuspectKey { day: number(day)?, kind: number(kind)?, id: id.ok_or(NotACursor)? },
+            given: given.parse().map_err(|_| NotACursor)?,
+        })
+    }
+}
+
+/// A text is not where a page ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this is not where a page ended")]
+pub struct NotACursor;
+
+/// One page of exceptions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Those found.
+    pub found: Vec<Exception>,
+    /// Where it ended; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+/// Up to `limit` of what needs a decision, from where an earlier page ended. As of now promises come oldest due first,
+/// as of another moment by the earliest day ever promised; then comes what is flagged otherwise. Only subjects that may
+/// have an exception are looked at, and only until the page is full.
+///
+/// # Errors
+/// The moment can not be asked for; the store failed.
+pub fn exceptions_page(
+    read: &dyn Read,
+    question: &Question,
+    after: Option<Cursor>,
+    limit: usize,
+    now: TimestampMs,
+) -> Result<(Settled, Page), QueryError> {
+    let settled = settle(read, question, now)?;
+    let page = page(read, &settled, after, limit.clamp(1, MAX_EXCEPTIONS))?;
+    Ok((settled, page))
+}
+
+fn page(read: &dyn Read, settled: &Settled, after: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+    let mut found = Vec::new();
+    let flagged_only = after.as_ref().is_some_and(|cursor| cursor.flagged);
+    if !flagged_only {
+        let next = walk(read, settled, false, after.as_ref(), limit, &mut found)?;
+        if next.is_some() {
+            return Ok(Page { found, next });
+        }
+    }
+    let after = after.filter(|cursor| cursor.flagged);
+    let next = walk(read, settled, true, after.as_ref(), limit, &mut found)?;
+    Ok(Page { found, next })
+}
+
+/// Looks at suspects of one sort until the page is full; returns where, `None` when there are no more.
+fn walk(
+    read: &dyn Read,
+    settled: &Settled,
+    flagged: bool,
+    after: Option<&Cursor>,
+    limit: usize,
+    found: &mut Vec<Exception>,
+) -> Result<Option<Cursor>, StoreError> {
+    let moment = &settled.moment;
+    let of = if flagged {
+        Suspects::Flagged { as_of: moment.as_of }
+    } else {
+        let is_now = settled.is_now && moment.at.is_none();
+        Suspects::Promised { as_of: moment.as_of, today: Day::of(moment.at.unwrap_or(moment.as_of)), is_now }
+    };
+    let mut last = after.map(|cursor| cursor.key.clone());
+    // A subject of which only some exceptions were given comes first, again.
+    let mut suspects = Vec::new();
+    let mut skip = 0;
+    if let Some(cursor) = after.filter(|cursor| cursor.given > 0)
+        && let Some(kind) = Kind::from_code(cursor.key.kind)
+    {
+        suspects.push((cursor.key.clone(), Subject::new(kind, cursor.key.id.clone())));
+        skip = cursor.given;
+    }
+    loop {
+        let batch = SUSPECTS.min(limit.saturating_sub(found.len()).max(1));
+        suspects.extend(read.suspects(of, last.as_ref(), batch)?);
+        if suspects.is_empty() {
+            return Ok(None);
+        }
+        for (key, subject) in suspects.drain(..) {
+            if found.len() >= limit {
+                return Ok(last.map(|key| Cursor { flagged, key, given: 0 }));
+            }
+            let exceptions = answer_of(read, settled, &subject)?.map(|(_, exceptions)| exceptions);
+            let own = exceptions
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|exception| exception.subject == subject && exception.due.is_none() == flagged);
+            let own: Vec<Exception> = own.collect();
+            let left = own.len().saturating_sub(skip);
+            let room = limit.saturating_sub(found.len());
+            found.extend(own.into_iter().skip(skip).take(room));
+            if left > room {
+                return Ok(Some(Cursor { flagged, key, given: skip + room }));
+            }
+            skip = 0;
+            last = Some(key);
+        }
+        if found.len() >= limit {
+            return Ok(last.map(|key| Cursor { flagged, key, given: 0 }));
+        }
+    }
 }
 
 /// What changed after `since`, newest told first.

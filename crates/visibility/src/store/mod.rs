@@ -5,6 +5,7 @@
 //! compare-and-set, so that a second instance changes nothing; *derive* replaces the derived rows of dirty subjects.
 //! Answers read facts; derived rows serve search, lists and changes only.
 
+mod listing;
 mod quarantine;
 pub mod schema;
 pub mod sqlite;
@@ -20,6 +21,7 @@ use crate::mapping::{Mapping, Record, Refusal};
 use crate::model::change::Change;
 use crate::model::time::Day;
 use crate::model::{Fact, Frontier, State, Subject, Telling};
+pub use listing::{Listing, SuspectKey, Suspects};
 pub use quarantine::{
     Decision, DecisionRow, QuarantineFilter, QuarantineRow, RecordId, RepairRow, RowState, Ruled, Ruling,
 };
@@ -177,6 +179,10 @@ pub struct Derived {
     pub first_told: TimestampMs,
     /// Something is wrong with one of its facts: a rule other than those about promises finds it.
     pub flagged: bool,
+    /// The earliest day that was ever promised for it or for a part: no promise of it was due before.
+    pub earliest: Option<Day>,
+    /// An estimate later than that was ever told.
+    pub late: bool,
     /// A digest of what full-text search looks in; 0 when it does not look at this subject.
     pub words: i64,
     /// What the row rests on.
@@ -274,21 +280,6 @@ pub enum Match {
     Text,
 }
 
-/// Which subjects a list looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
-    /// Those that may have an exception at a moment: open then, or flagged.
-    Suspect {
-        /// The moment.
-        as_of: TimestampMs,
-    },
-    /// Orders that had been told of and were open at a moment.
-    OpenOrders {
-        /// The moment.
-        as_of: TimestampMs,
-    },
-}
-
 /// Reads of one consistent snapshot.
 pub trait Read {
     /// How far each partition was collected.
@@ -362,6 +353,17 @@ pub trait Read {
     /// # Errors
     /// The store failed.
     fn list(&self, listing: Listing) -> Result<Vec<Derived>, StoreError>;
+
+    /// Up to `limit` suspects behind `after`, in order.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn suspects(
+        &self,
+        of: Suspects,
+        after: Option<&SuspectKey>,
+        limit: usize,
+    ) -> Result<Vec<(SuspectKey, Subject)>, StoreError>;
 
     /// The derived row of a subject.
     ///

@@ -84,12 +84,17 @@ CREATE TABLE derived (
   days_late INTEGER,
   first_told INTEGER NOT NULL,
   flagged INTEGER NOT NULL,
+  earliest INTEGER,
+  late INTEGER NOT NULL,
   words INTEGER NOT NULL,
   tellings INTEGER NOT NULL,
   latest INTEGER NOT NULL
 );
 CREATE INDEX derived_kind ON derived (kind, delivered_told, promised);
 CREATE INDEX derived_flagged ON derived (kind) WHERE flagged;
+CREATE INDEX derived_due ON derived (promised, kind) WHERE delivered_told IS NULL;
+CREATE INDEX derived_earliest ON derived (earliest, kind) WHERE delivered_told IS NULL;
+CREATE INDEX derived_late ON derived (promised, kind) WHERE late;
 CREATE VIRTUAL TABLE words USING fts5(text, content='', contentless_delete=1, tokenize='unicode61');
 CREATE TABLE change (
   subject INTEGER NOT NULL,

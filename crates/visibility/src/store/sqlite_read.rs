@@ -9,7 +9,7 @@ use super::sqlite_rows::{FACT, SqlResult, subject_of, topic_of, unpack, unreadab
 use super::sqlite_write::to_i64;
 use super::{
     Basis, Candidate, Counts, DecisionRow, Derived, Listing, Match, QuarantineFilter, QuarantineRow, Read,
-    RecordId, RowState, Sampled, SourceRow, StateHashes, StoreError,
+    RecordId, RowState, Sampled, SourceRow, StateHashes, StoreError, SuspectKey, Suspects,
 };
 use crate::model::change::Change;
 use crate::model::digest::StateHash;
@@ -70,11 +70,13 @@ fn derived_row(row: &Row<'_>) -> SqlResult<Derived> {
         flagged: row.get(9)?,
         words: row.get(10)?,
         basis: Basis { tellings: count(row, 11)?, latest: TimestampMs(row.get(12)?) },
+        earliest: day_of(row, 13)?,
+        late: row.get(14)?,
     })
 }
 
 const DERIVED: &str = "SELECT s.kind, s.id, d.state, d.promised, d.estimated, d.delivered, d.delivered_told,
-    d.days_late, d.first_told, d.flagged, d.words, d.tellings, d.latest FROM derived d JOIN subject s ON s.ref = d.subject";
+    d.days_late, d.first_told, d.flagged, d.words, d.tellings, d.latest, d.earliest, d.late FROM derived d JOIN subject s ON s.ref = d.subject";
 
 fn change_row(row: &Row<'_>) -> SqlResult<Change> {
     let what: String = row.get(3)?;
@@ -184,12 +186,12 @@ impl Read for Snapshot<'_> {
 
     fn counts(&self) -> Result<Vec<Counts>, StoreError> {
         // States: held; refused and repairing; repaired; discarded.
-        let sql = "WITH rows AS (SELECT topic, partition, sum(state = 2) AS h, sum(state IN (1, 3)) AS q,
+        let sql = "WITH kept AS (SELECT topic, partition, sum(state = 2) AS h, sum(state IN (1, 3)) AS q,
               sum(state = 4) AS r, sum(state = 5) AS d FROM quarantine GROUP BY topic, partition)
             SELECT t.id, t.name, p.partition, p.taken, p.projected, p.held, p.quarantined, p.repaired, p.discarded,
-              coalesce(rows.h, 0), coalesce(rows.q, 0), coalesce(rows.r, 0), coalesce(rows.d, 0)
+              coalesce(k.h, 0), coalesce(k.q, 0), coalesce(k.r, 0), coalesce(k.d, 0)
             FROM part p JOIN topic t ON t.ref = p.topic
-            LEFT JOIN rows ON rows.topic = p.topic AND rows.partition = p.partition
+            LEFT JOIN kept k ON k.topic = p.topic AND k.partition = p.partition
             ORDER BY t.name, t.id, p.partition";
         self.rows(sql, [], |row| {
             Ok(Counts {
@@ -299,12 +301,51 @@ impl Read for Snapshot<'_> {
         let open = "d.first_told <= ?1 AND (d.delivered_told IS NULL OR d.delivered_told > ?1)";
         let order = "ORDER BY d.promised IS NULL, d.promised, s.id";
         let (condition, as_of) = match listing {
-            Listing::Suspect { as_of } => {
-                (format!("d.first_told <= ?1 AND (d.flagged OR d.kind IN (1, 3) AND {open})"), as_of)
-            }
             Listing::OpenOrders { as_of } => (format!("d.kind = 1 AND {open}"), as_of),
         };
         self.rows(&format!("{DERIVED} WHERE {condition} {order}"), [as_of.get()], derived_row)
+    }
+
+    fn suspects(
+        &self,
+        of: Suspects,
+        after: Option<&SuspectKey>,
+        limit: usize,
+    ) -> Result<Vec<(SuspectKey, Subject)>, StoreError> {
+        let after = after.cloned().unwrap_or(SuspectKey { day: i64::MIN, kind: 0, id: String::new() });
+        let key_of = |row: &Row<'_>| {
+            let (day, kind, id) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let subject = subject_of(row, 1)?;
+            Ok((SuspectKey { day, kind, id }, subject))
+        };
+        match of {
+            Suspects::Flagged { as_of } => {
+                let sql = "SELECT 0, d.kind, s.id FROM derived d JOIN subject s ON s.ref = d.subject
+                    WHERE d.flagged AND d.first_told <= ?1 AND (d.kind, s.id) > (?2, ?3)
+                    ORDER BY d.kind, s.id LIMIT ?4";
+                self.rows(sql, params![as_of.get(), after.kind, after.id, to_i64(limit)], key_of)
+            }
+            Suspects::Promised { as_of, today, is_now } => {
+                let key = if is_now { "d.promised" } else { "d.earliest" };
+                let part = |condition: &str| {
+                    format!(
+                        "SELECT * FROM (SELECT {key} AS day, d.kind AS kind, s.id AS id FROM derived d
+                         JOIN subject s ON s.ref = d.subject
+                         WHERE {condition} AND d.kind IN (1, 3) AND d.first_told <= ?1 AND {key} >= ?3
+                         AND ({key}, d.kind, s.id) > (?3, ?4, ?5) ORDER BY day, kind, id LIMIT ?6)"
+                    )
+                };
+                // Open ones whose day has passed, those expected late, and those whose delivery was told afterwards.
+                let sql = format!(
+                    "SELECT DISTINCT day, kind, id FROM ({} UNION ALL {} UNION ALL {}) ORDER BY day, kind, id LIMIT ?6",
+                    part(&format!("d.delivered_told IS NULL AND {key} < ?2")),
+                    part(&format!("d.late AND d.delivered_told IS NULL AND {key} >= ?2")),
+                    part(&format!("d.delivered_told > ?1 AND (d.late OR {key} < ?2)")),
+                );
+                let params = params![as_of.get(), today.0, after.day, after.kind, after.id, to_i64(limit)];
+                self.rows(&sql, params, key_of)
+            }
+        }
     }
 
     fn derived(&self, subject: &Subject) -> Result<Option<Derived>, StoreError> {

@@ -110,8 +110,8 @@ impl<'t> Replace<'t> {
             numbers: Interner::new(transaction, refs)?,
             put_row: transaction.prepare_cached(
                 "INSERT OR REPLACE INTO derived (subject, kind, state, promised, estimated, delivered, delivered_told,
-                 days_late, first_told, flagged, words, tellings, latest)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 days_late, first_told, flagged, words, tellings, latest, earliest, late)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             )?,
             drop_words: transaction.prepare_cached("DELETE FROM words WHERE rowid = ?1")?,
             add_words: transaction.prepare_cached("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?,
@@ -170,6 +170,8 @@ impl<'t> Replace<'t> {
             row.words,
             i64::try_from(row.basis.tellings).unwrap_or(i64::MAX),
             row.basis.latest.get(),
+            row.earliest.map(|day| day.0),
+            row.late,
         ])?;
         Ok(())
     }
