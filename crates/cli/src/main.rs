@@ -71,7 +71,9 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let cli = Cli::parse_from(arguments);
-    start_log();
+    // What the demonstration prints is for a person: its log would bury that.
+    let level = if matches!(cli.command, Command::Demo(_)) { "warn" } else { "info" };
+    start_log(level);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
@@ -107,10 +109,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Logs go to standard error, by `WAYBILL_LOG` (as in `info,waybill_broker=debug`).
-fn start_log() {
+/// Logs go to standard error, by `WAYBILL_LOG` (as in `info,waybill_broker=debug`), else from `level` on.
+fn start_log(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WAYBILL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
