@@ -289,7 +289,11 @@ fn faulty_mapping_files_are_refused_by_line_field_and_remedy() {
     let cases: [(&str, &str, &str); 22] = [
         ("\"t@1\"", "\"t\"", "line 1, mapping: 't' is not NAME@VERSION; write letters"),
         ("\"t@1\"", "\"epcis@7\"", "line 1, mapping: epcis is a built-in mapping; choose another name"),
-        ("\"json\"", "\"xml\"", "line 2, format: 'xml' is no format of mapping files; write json, csv or debezium"),
+        (
+            "\"json\"",
+            "\"xml\"",
+            "line 2, format: 'xml' is no format of mapping files; write json, csv or debezium",
+        ),
         ("source = \"s\"\n", "", "line 1, source: is missing; name who tells"),
         ("source", "sauce", "line 3, sauce: is not a key of mappings; did you mean source?"),
         (
