@@ -2,11 +2,13 @@
 //!
 //! An assignment names partition, epoch, incarnation and where the log starts. Another incarnation ignores it. An epoch at or
 //! below this incarnation's floor for the partition is ignored; taking one sets the floor, and so does releasing one, even one
-//! that was never led here. A duplicate of what is led changes nothing.
+//! that was never led here. A duplicate of what is led changes nothing. An epoch ends by its leader's own word, and only by
+//! that of the chain and the epoch that the metadata names.
 
 use std::collections::BTreeMap;
 
 use waybill_types::{Incarnation, LeaderEpoch, Offset, TopicPartition};
+use waybill_wal::chain::names::ChainId;
 
 use crate::terms::sabotage::Sabotage;
 
@@ -23,12 +25,31 @@ pub struct Assign {
     pub start: Offset,
 }
 
+/// A broker's word that it accepts nothing more in an epoch, and that all it ever sent in it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Released {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The epoch that it was asked to release.
+    pub epoch: LeaderEpoch,
+    /// Who says so.
+    pub chain: ChainId,
+}
+
+impl Released {
+    /// Whether it ends the epoch that the metadata names for the partition, led by `chain`.
+    #[must_use]
+    pub fn ends(&self, epoch: LeaderEpoch, chain: ChainId, sabotage: Sabotage) -> bool {
+        self.chain == chain && (self.epoch == epoch || sabotage.breaks(Sabotage::ReleasedUnmatched))
+    }
+}
+
 /// What a broker does with an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// It leads from now on.
     Lead,
-    /// It leads in this epoch already.
+    /// It leads in this epoch already: neither its log's end nor anything else is touched.
     Duplicate,
     /// It is not for this incarnation, or too old.
     Ignored,
@@ -62,7 +83,8 @@ impl Assignments {
             return Taken::Ignored;
         }
         if self.leads(assign.partition) == Some(assign.epoch) {
-            return Taken::Duplicate;
+            let again = self.sabotage.breaks(Sabotage::DuplicateLeads);
+            return if again { Taken::Lead } else { Taken::Duplicate };
         }
         let floor = self.floors.get(&assign.partition);
         if floor.is_some_and(|floor| assign.epoch <= *floor) && !self.sabotage.breaks(Sabotage::AssignAgain) {
@@ -118,6 +140,16 @@ mod tests {
         assert_eq!(here.assign(&assign(3, 5)), Taken::Ignored);
         assert_eq!(here.assign(&assign(2, 5)), Taken::Ignored);
         assert_eq!(here.assign(&assign(4, 5)), Taken::Lead);
+        let word = |epoch, incarnation| Released {
+            partition,
+            epoch: LeaderEpoch(epoch),
+            chain: ChainId { broker: 1.into(), incarnation: Incarnation(incarnation) },
+        };
+        let leads = word(4, 5).chain;
+        assert!(word(4, 5).ends(LeaderEpoch(4), leads, Sabotage::None));
+        for stale in [word(3, 5), word(4, 4)] {
+            assert!(!stale.ends(LeaderEpoch(4), leads, Sabotage::None), "{stale:?}");
+        }
         here.stop();
         assert_eq!((here.leads(partition), here.assign(&assign(4, 5))), (None, Taken::Ignored));
     }

@@ -108,13 +108,13 @@ fn wanted(choice: NodeChoice) -> Option<BrokerId> {
 )]
 pub struct Superseded(pub Box<Holder>);
 
-/// Whether the process that made the claim `mine` may claim again, given its node's newest claim.
+/// Whether the process that made the claim `mine` may claim again, given its node's newest claim: only if that is its own,
+/// be it one that it had given up and that landed late.
 ///
 /// # Errors
 /// When the newest claim is another process's.
 pub fn may_claim_again(mine: &Holder, newest: &Holder, sabotage: Sabotage) -> Result<(), Superseded> {
-    let same = mine.nonce == newest.nonce && mine.incarnation == newest.incarnation;
-    if same || sabotage.breaks(Sabotage::ClaimAgainAnyway) {
+    if mine.nonce == newest.nonce || sabotage.breaks(Sabotage::ClaimAgainAnyway) {
         Ok(())
     } else {
         Err(Superseded(Box::new(newest.clone())))
@@ -173,7 +173,9 @@ mod tests {
             written: TimestampMs(0),
         };
         let mine = holder(3, 9);
-        assert_eq!(may_claim_again(&mine, &mine, Sabotage::None), Ok(()));
+        for own in [holder(3, 9), holder(4, 9)] {
+            assert_eq!(may_claim_again(&mine, &own, Sabotage::None), Ok(()));
+        }
         for other in [holder(3, 8), holder(4, 8)] {
             let error = may_claim_again(&mine, &other, Sabotage::None).unwrap_err().to_string();
             assert!(error.contains("process 77 on lyra") && error.contains("--node-id"), "{error}");

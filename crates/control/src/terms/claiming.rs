@@ -54,12 +54,12 @@ pub enum ClaimError {
 /// A [`ClaimError`].
 pub async fn claim(io: &ControlStore, choice: NodeChoice, process: &Process) -> Result<Claimed, ClaimError> {
     let mut claim = Claim::new(choice);
-    let mut ours = None;
+    let (nonce, mut ours) = (io.entropy.next_u64(), None);
     loop {
         match claim.action() {
             ClaimAction::List(node) => claim.listed(&claims(io, node).await?),
             ClaimAction::Create(node, incarnation) => {
-                let holder = holder(io, node, incarnation, process);
+                let holder = holder(io, node, incarnation, nonce, process);
                 claim.settled(io.create(&claim_name(node, incarnation), &holder.encode()).await?);
                 ours = Some(holder);
             }
@@ -77,9 +77,8 @@ pub async fn claim(io: &ControlStore, choice: NodeChoice, process: &Process) -> 
 /// # Errors
 /// [`ClaimError::Superseded`] when another process runs under its node id: then this one must end.
 pub async fn claim_again(io: &ControlStore, mine: &Claimed) -> Result<Claimed, ClaimError> {
-    let Holder { node, host, pid, address, .. } = &mine.holder;
+    let Holder { node, host, pid, address, nonce, .. } = &mine.holder;
     let process = Process { host: host.clone(), pid: *pid, address: address.clone() };
-    let mut mine = mine.clone();
     loop {
         let newest = claims(io, Some(*node)).await?.into_iter().map(|(_, incarnation)| incarnation).max();
         let newest = newest.unwrap_or(mine.holder.incarnation);
@@ -88,23 +87,28 @@ pub async fn claim_again(io: &ControlStore, mine: &Claimed) -> Result<Claimed, C
         let found = Holder::decode(&bytes).map_err(|error| ClaimError::Damaged { name, error })?;
         may_claim_again(&mine.holder, &found, io.sabotage)?;
         let next = Incarnation(newest.get() + 1);
-        let holder = holder(io, *node, next, &process);
+        let holder = holder(io, *node, next, *nonce, &process);
         if io.create(&claim_name(*node, next), &holder.encode()).await? {
-            mine.holder = holder;
-            return Ok(mine);
+            return Ok(Claimed { holder });
         }
         // Somebody was faster: that is seen above.
     }
 }
 
-fn holder(io: &ControlStore, node: BrokerId, incarnation: Incarnation, process: &Process) -> Holder {
+fn holder(
+    io: &ControlStore,
+    node: BrokerId,
+    incarnation: Incarnation,
+    nonce: u64,
+    process: &Process,
+) -> Holder {
     Holder {
         node,
         incarnation,
         host: process.host.clone(),
         pid: process.pid,
         address: process.address.clone(),
-        nonce: io.entropy.next_u64(),
+        nonce,
         written: io.clock.now(),
     }
 }

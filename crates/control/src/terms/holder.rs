@@ -59,7 +59,7 @@ pub struct Holder {
     pub pid: u32,
     /// Where it answers other brokers, `host:port`.
     pub address: String,
-    /// Drawn by the process for this object: no two writers have equal bytes.
+    /// Drawn by the process: no two processes write equal bytes, and each knows its own claims again.
     pub nonce: u64,
     /// When it was written, by its own clock.
     pub written: TimestampMs,

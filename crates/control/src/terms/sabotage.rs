@@ -1,5 +1,5 @@
-//! Known ways to break what terms, claims and chains promise, to prove that the tests can see them. Without the
-//! feature `sim` none can be switched on.
+//! Known ways to break what terms, claims and assignments promise, to prove that the tests can see them. Those of chains are
+//! `waybill_wal::Sabotage`'s. Without the feature `sim` none can be switched on.
 
 /// A rule that is left out on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -25,12 +25,10 @@ pub enum Sabotage {
     AssignAgain,
     /// A broker that never led an epoch that it releases remembers nothing.
     NoFloor,
-    /// A recovery uses a trim that was read before the commit that starts it.
-    StaleTrim,
-    /// Index commits are taken while the chain is being recovered, or is closed.
-    NoFreeze,
-    /// A recovery's commit does not check that the chain is still its own to recover.
-    RecoveryUnchecked,
+    /// A duplicate of an assignment is taken like a new one, and sets the log's end again.
+    DuplicateLeads,
+    /// A release ends whatever epoch its chain leads.
+    ReleasedUnmatched,
 }
 
 impl Sabotage {
@@ -38,11 +36,5 @@ impl Sabotage {
     #[must_use]
     pub fn breaks(self, rule: Self) -> bool {
         cfg!(feature = "sim") && self == rule
-    }
-
-    /// Whether `self` is one of `rules` and may be.
-    #[must_use]
-    pub fn any(self, rules: &[Self]) -> bool {
-        cfg!(feature = "sim") && rules.contains(&self)
     }
 }

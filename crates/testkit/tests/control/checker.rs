@@ -16,6 +16,7 @@ pub(crate) struct Acked {
     pub(crate) record: u64,
     pub(crate) chain: Chain,
     pub(crate) epoch: i32,
+    pub(crate) base: i64,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Checker {
     pub(crate) failed: BTreeSet<u64>,
     pub(crate) acked: Vec<Acked>,
     pub(crate) commits: u64,
+    /// Epochs that ended by a release.
+    pub(crate) handovers: u64,
     facts: Vec<What>,
     leaders: BTreeMap<i32, (usize, Chain)>,
     claimed: BTreeMap<Chain, usize>,
@@ -83,7 +86,13 @@ impl Checker {
             format!("term {new} was won by {winner:?}, and {:?} commits in it", commit.term)
         });
         self.chain_rules(before, commit);
-        let log = Partition::read(after).log;
+        let (old, new) = (Partition::read(before), Partition::read(after));
+        self.must(new.epoch >= old.epoch && new.log.starts_with(&old.log), || {
+            format!("the partition went back: {old:?} to {new:?}")
+        });
+        let open = |leader| chain(before, leader).is_some_and(|record| record.life == ChainLife::Open);
+        self.handovers += u64::from(new.epoch > old.epoch && old.leader.is_some_and(open));
+        let log = new.log;
         let once: BTreeSet<u64> = log.iter().copied().collect();
         self.must(once.len() == log.len(), || format!("a record twice in the log {log:?}"));
         self.facts.push(commit.what.clone());
@@ -104,7 +113,7 @@ impl Checker {
                 let own = ChainLife::Recovering { term: attempt.term, attempt: attempt.number };
                 self.must(life == Some(own), || format!("{of:?} closed by {attempt:?} while {life:?}"));
             }
-            What::Term | What::Register(_) | What::Assign(..) => {}
+            What::Term | What::Register(_) | What::Assign(..) | What::Intend(..) | What::CallOff => {}
         }
     }
 
@@ -124,17 +133,26 @@ impl Checker {
         });
     }
 
-    /// No acked record is lost: it is in the log, or in the part of its leader's chain that is not in the index yet.
+    /// A recovery found everything up to the seal.
+    pub(crate) fn no_gap(&mut self, gap: bool, of: Chain) {
+        self.must(!gap, || format!("a batch is missing in the recovery of {of:?}"));
+    }
+
+    /// No acked record is lost, and each is at its offset: in the log, or in the part of its leader's chain that is not in
+    /// the index yet.
     pub(crate) fn nothing_lost(&mut self, durable: &BTreeMap<Bytes, Bytes>, chains: &BTreeMap<Chain, Slots>) {
         let partition = Partition::read(durable);
         for acked in self.acked.clone() {
             let trim = chain(durable, acked.chain).map_or(1, |record| record.trim);
             let leads = partition.leader == Some(acked.chain) && partition.epoch == acked.epoch;
             let waits = leads
+                && acked.base >= partition.log.len() as i64
                 && chains.get(&acked.chain).is_some_and(|slots| {
-                    slots.between(trim, slots.end()).any(|slot| slot.record == acked.record)
+                    slots
+                        .between(trim, slots.end())
+                        .any(|slot| (slot.record, slot.base) == (acked.record, acked.base))
                 });
-            let kept = waits || partition.log.contains(&acked.record);
+            let kept = waits || partition.log.get(acked.base as usize) == Some(&acked.record);
             self.must(kept, || format!("{acked:?} is lost: {partition:?}"));
         }
     }

@@ -1,17 +1,19 @@
-//! What a process does while it rules: registers chains, gives the partition to one, puts slots into the index, recovers.
+//! What a process does while it rules: registers chains, gives the partition to one, puts slots into the index, hands over,
+//! recovers.
 
 use waybill_control::terms::assign::Assign;
-use waybill_control::terms::chains::{Attempt, ChainRefusal, ChainRules, Registration, register};
+use waybill_control::terms::chains::{Attempt, ChainRules, Refusal, Registration, register};
 use waybill_control::terms::election::ElectionEvent;
 use waybill_control::terms::reign::ReignAction;
 use waybill_control::terms::sabotage::Sabotage;
 use waybill_meta::{Batch, ChainLife, ChainRecord, CommitSeq, NodeRecord, Record, keys};
 use waybill_rt::Entropy;
 use waybill_types::{LeaderEpoch, Offset, StoreId, TimestampMs};
+use waybill_wal::Sabotage as ChainSabotage;
 
-use crate::partition::Partition;
+use crate::partition::{Partition, chain_id};
 use crate::process::Process;
-use crate::world::{Chain, Commit, Handle, Message, Mutant, What, World, partition, write};
+use crate::world::{Chain, Commit, Handle, Message, Mutant, Order, Slot, What, World, partition, write};
 
 /// A recovery that was begun.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +35,21 @@ fn node_record(handle: &Handle, of: Chain) -> Option<NodeRecord> {
     handle.view.get(&keys::node(of.0)).map(|bytes| NodeRecord::decode(bytes).unwrap())
 }
 
-fn open_chains(handle: &Handle) -> Vec<ChainRecord> {
+fn all_chains(handle: &Handle) -> Vec<ChainRecord> {
     let chains = handle.view.range(keys::chains()).map(|(_, bytes)| ChainRecord::decode(bytes).unwrap());
     chains.collect()
+}
+
+/// The assignment that a partition's epoch began with.
+fn assignment(of: &Partition) -> Option<(Assign, Chain)> {
+    let leader = of.leader?;
+    let assign = Assign {
+        partition: partition(),
+        epoch: LeaderEpoch(of.epoch),
+        incarnation: leader.1,
+        start: Offset(of.start),
+    };
+    Some((assign, leader))
 }
 
 impl Process {
@@ -113,34 +127,58 @@ impl Process {
                 world.requests.retain(|request| *request != chain);
                 world.registered.push(chain);
             }
-            What::Assign(assign, node) => world.messages.push(Message { term, node, assign }),
+            What::Assign(assign, node) => world.say(Message { term, node, order: Order::Assign(assign) }),
+            What::Intend(epoch, (node, incarnation)) => {
+                world.say(Message { term, node, order: Order::Release(epoch, incarnation) });
+            }
             What::Begin { chain, attempt, trim } => {
                 self.recoveries.push(Recovery { chain, attempt, trim, end: None });
             }
             What::Close { chain, attempt } => {
                 self.recoveries.retain(|recovery| (recovery.chain, recovery.attempt) != (chain, attempt));
             }
-            What::Term | What::Index(_) => {}
+            What::Term | What::Index(_) | What::CallOff => {}
         }
     }
 
     fn choose(&mut self, world: &mut World) -> Option<(Batch, What)> {
-        match world.rng.below(5) {
+        match world.rng.below(10) {
             0 => self.choose_register(world),
             1 => self.choose_assign(world),
             2 => self.choose_index(world),
             3 => self.choose_begin(world),
-            _ => self.choose_close(world),
+            4 | 5 => self.choose_close(world),
+            6 => self.choose_intent(world),
+            7 | 8 => self.choose_handover(world),
+            _ => {
+                self.repeat(world);
+                None
+            }
+        }
+    }
+
+    /// Says again what is durable: whoever committed it may have ended before it could say so.
+    fn repeat(&self, world: &mut World) {
+        let (Some(handle), Some(reign)) = (&self.handle, &self.reign) else { return };
+        let now = Partition::read(&handle.view);
+        let Some((assign, (node, incarnation))) = assignment(&now) else { return };
+        let term = reign.term().term;
+        world.checker.told(&What::Assign(assign, node), handle.epoch);
+        world.say(Message { term, node, order: Order::Assign(assign) });
+        if now.ending {
+            world.checker.told(&What::Intend(assign.epoch, (node, incarnation)), handle.epoch);
+            world.say(Message { term, node, order: Order::Release(assign.epoch, incarnation) });
         }
     }
 
     fn choose_register(&self, world: &World) -> Option<(Batch, What)> {
         let handle = self.handle.as_ref()?;
-        let chain = *world.requests.get(world.rng.below(world.requests.len() as u64) as usize)?;
-        let known = node_record(handle, chain);
+        let chain = world.one_of(&world.requests)?;
         let (node, incarnation) = chain;
         let (wal_store, at) = (StoreId([1; 16]), TimestampMs(0));
-        let batch = register(Registration { node, incarnation, wal_store, at }, known.as_ref()).ok()?;
+        let new = Registration { node, incarnation, wal_store, at };
+        let (known, record) = (node_record(handle, chain), chain_record(handle, chain));
+        let batch = register(new, known.as_ref(), record.as_ref()).ok()?;
         Some((batch, What::Register(chain)))
     }
 
@@ -153,38 +191,85 @@ impl Process {
         if !ended && world.mutant != Mutant::MoveUnrecovered {
             return None;
         }
-        let open: Vec<_> =
-            open_chains(handle).into_iter().filter(|record| record.life == ChainLife::Open).collect();
-        let to = open.get(world.rng.below(open.len() as u64) as usize)?;
-        let next = Partition { epoch: now.epoch + 1, leader: Some((to.node, to.incarnation)), log: now.log };
-        let assign = Assign {
-            partition: partition(),
-            epoch: LeaderEpoch(next.epoch),
-            incarnation: to.incarnation,
-            start: Offset(next.log.len() as i64),
-        };
-        let mut batch = Batch::default();
+        self.next_epoch(world, Batch::default(), now)
+    }
+
+    /// The partition's next epoch, led by any open chain.
+    fn next_epoch(&self, world: &World, mut batch: Batch, now: Partition) -> Option<(Batch, What)> {
+        let handle = self.handle.as_ref()?;
+        let mut open = all_chains(handle);
+        open.retain(|record| record.life == ChainLife::Open);
+        let to = world.one_of(&open)?;
+        let next = now.next_epoch((to.node, to.incarnation));
+        let (assign, (node, _)) = assignment(&next)?;
         batch.require(Partition::key(), handle.view.get(&Partition::key()).cloned());
         batch.put(Partition::key(), next.encode());
-        Some((batch, What::Assign(assign, to.node)))
+        Some((batch, What::Assign(assign, node)))
+    }
+
+    /// The partition shall be handed over. From when this is durable its epoch must end.
+    fn choose_intent(&self, world: &World) -> Option<(Batch, What)> {
+        let handle = self.handle.as_ref()?;
+        let now = Partition::read(&handle.view);
+        let leader = now.leader?;
+        let call_off = now.ending && world.mutant == Mutant::CallOff;
+        let begins = !now.ending && !world.calm;
+        if !(call_off || begins) || !world.chance(30) {
+            return None;
+        }
+        let what = if call_off { What::CallOff } else { What::Intend(LeaderEpoch(now.epoch), leader) };
+        let mut batch = Batch::default();
+        batch.require(Partition::key(), handle.view.get(&Partition::key()).cloned());
+        batch.put(Partition::key(), Partition { ending: !call_off, ..now }.encode());
+        Some((batch, what))
+    }
+
+    /// A release ends the epoch that it is about: its slots go into the index, and the next epoch begins, in one batch.
+    fn choose_handover(&self, world: &World) -> Option<(Batch, What)> {
+        let handle = self.handle.as_ref()?;
+        let mut now = Partition::read(&handle.view);
+        let leader = now.leader?;
+        if !now.ending && world.mutant == Mutant::CallOff {
+            return None;
+        }
+        let old = if world.calm { world.freed.len().saturating_sub(6) } else { 0 };
+        let freed = world.one_of(&world.freed[old..])?;
+        if !freed.released.ends(LeaderEpoch(now.epoch), chain_id(leader), world.sabotage()) {
+            return None;
+        }
+        // Also the check that its chain is open: once it is being recovered, that ends the epoch.
+        let rules = self.rules(world, leader)?;
+        let batch = rules.index(rules.record.trim).ok()?;
+        let slots = world.chains.get(&leader)?.between(rules.record.trim, freed.end);
+        let gap = now.take(leader, slots, ChainSabotage::None);
+        if gap {
+            return None;
+        }
+        self.next_epoch(world, batch, now)
     }
 
     fn rules(&self, world: &World, of: Chain) -> Option<ChainRules> {
         let record = chain_record(self.handle.as_ref()?, of)?;
-        Some(ChainRules { record, sabotage: world.sabotage() })
+        Some(ChainRules { record, sabotage: world.chain_sabotage() })
     }
 
-    /// Adds the records of some slots to the log, in the same batch.
-    fn add_slots(&self, world: &World, batch: &mut Batch, of: Chain, from: u64, to: u64) -> Option<()> {
+    /// Adds records to the log, in the same batch. Says whether one was missing.
+    fn add(
+        &self,
+        batch: &mut Batch,
+        of: Chain,
+        slots: impl Iterator<Item = Slot>,
+        sabotage: ChainSabotage,
+    ) -> Option<bool> {
         let view = &self.handle.as_ref()?.view;
         let mut partition = Partition::read(view);
         let known = view.get(&Partition::key()).cloned();
-        partition.take(of, world.chains.get(&of)?.between(from, to));
+        let gap = partition.take(of, slots, sabotage);
         if known.is_some() {
             batch.require(Partition::key(), known);
             batch.put(Partition::key(), partition.encode());
         }
-        Some(())
+        Some(gap)
     }
 
     /// An index commit of a chain's writer, which is alive as far as it knows.
@@ -195,31 +280,37 @@ impl Process {
         let more = end.checked_sub(trim).filter(|more| *more > 0)?;
         let to = trim + 1 + world.rng.below(more);
         let mut batch = rules.index(to).ok()?;
-        self.add_slots(world, &mut batch, of, trim, to)?;
-        Some((batch, What::Index(of)))
+        let slots = world.chains.get(&of)?.between(trim, to);
+        let gap = self.add(&mut batch, of, slots, ChainSabotage::None)?;
+        (!gap).then_some((batch, What::Index(of)))
     }
 
     fn any_chain(&self, world: &World) -> Option<Chain> {
-        let chains = open_chains(self.handle.as_ref()?);
-        let record = chains.get(world.rng.below(chains.len() as u64) as usize)?;
+        let record = world.one_of(&all_chains(self.handle.as_ref()?))?;
         Some((record.node, record.incarnation))
     }
 
     /// A recovery begins: because a newer incarnation is registered, or because of a suspicion, which may be wrong.
     fn choose_begin(&mut self, world: &World) -> Option<(Batch, What)> {
         let of = self.any_chain(world)?;
+        let rules = self.rules(world, of)?;
+        let mine = self.reign.as_ref()?.term().term;
         let newer = node_record(self.handle.as_ref()?, of).is_some_and(|node| node.incarnation > of.1);
-        if !newer && !world.chance(if world.calm { 2 } else { 15 }) {
+        // An earlier owner has begun it.
+        let left = matches!(rules.record.life, ChainLife::Recovering { term, .. } if term < mine);
+        // A suspicion may be wrong, except when all is calm; then it is also certain to come.
+        let suspected = if world.calm { !world.living.contains(&of) } else { world.chance(15) };
+        if !newer && !left && !suspected {
             return None;
         }
         self.attempts += 1;
-        let attempt = Attempt { term: self.reign.as_ref()?.term().term, number: self.attempts };
-        let (batch, trim) = self.rules(world, of)?.begin(attempt).ok()?;
+        let attempt = Attempt { term: mine, number: self.attempts };
+        let (batch, trim) = rules.begin(attempt).ok()?;
         Some((batch, What::Begin { chain: of, attempt, trim }))
     }
 
     fn choose_close(&mut self, world: &mut World) -> Option<(Batch, What)> {
-        let at = world.rng.below(self.recoveries.len() as u64) as usize;
+        let at = world.rng.below(self.recoveries.len().max(1) as u64) as usize;
         let Recovery { chain, attempt, trim, end } = *self.recoveries.get(at)?;
         let Some(end) = end else {
             let slots = world.chains.get_mut(&chain)?;
@@ -231,10 +322,12 @@ impl Process {
         let rules = self.rules(world, chain)?;
         match rules.close(attempt, end) {
             Ok(mut batch) => {
-                self.add_slots(world, &mut batch, chain, trim, end)?;
+                let slots = world.chains.get(&chain)?.between(trim, end);
+                let gap = self.add(&mut batch, chain, slots, world.chain_sabotage())?;
+                world.checker.no_gap(gap, chain);
                 Some((batch, What::Close { chain, attempt }))
             }
-            Err(ChainRefusal::Closed | ChainRefusal::Superseded) => {
+            Err(Refusal::Closed | Refusal::Superseded) => {
                 self.recoveries.remove(at);
                 None
             }

@@ -3,15 +3,26 @@
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use waybill_types::{BrokerId, Incarnation};
+use waybill_types::{BrokerId, Incarnation, LeaderEpoch, Offset};
+use waybill_wal::chain::ledger::{PartitionMark, Verdict};
+use waybill_wal::chain::names::ChainId;
+use waybill_wal::{FrameHeader, Sabotage};
 
-use crate::world::{Chain, Slot};
+use crate::world::{Chain, Slot, partition};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Partition {
     pub(crate) epoch: i32,
     pub(crate) leader: Option<Chain>,
+    /// The epoch shall end: its leader is, or will be, asked to release it.
+    pub(crate) ending: bool,
+    /// Where the log ended when the epoch began.
+    pub(crate) start: i64,
     pub(crate) log: Vec<u64>,
+}
+
+pub(crate) fn chain_id((broker, incarnation): Chain) -> ChainId {
+    ChainId { broker, incarnation }
 }
 
 impl Partition {
@@ -24,8 +35,9 @@ impl Partition {
         let mut numbers = bytes.chunks(8).map(|chunk| u64::from_be_bytes(chunk.try_into().unwrap()));
         let mut next = || numbers.next().unwrap();
         let (epoch, node, incarnation) = (next() as i32, next() as i32, next());
+        let (ending, start) = (next() == 1, next() as i64);
         let leader = Some((BrokerId(node), Incarnation(incarnation)));
-        Self { epoch, leader, log: numbers.collect() }
+        Self { epoch, leader, ending, start, log: numbers.collect() }
     }
 
     pub(crate) fn encode(&self) -> Bytes {
@@ -34,15 +46,44 @@ impl Partition {
         out.put_u64(self.epoch as u64);
         out.put_u64(leader.0.get() as u64);
         out.put_u64(leader.1.get());
+        out.put_u64(u64::from(self.ending));
+        out.put_i64(self.start);
         self.log.iter().for_each(|record| out.put_u64(*record));
         out.freeze()
     }
 
-    /// Recovery's and index commits' filter: only the current epoch of the chain that it belongs to.
-    pub(crate) fn take(&mut self, chain: Chain, slots: impl Iterator<Item = Slot>) {
-        if self.leader == Some(chain) {
-            let epoch = self.epoch;
-            self.log.extend(slots.filter(|slot| slot.epoch == epoch).map(|slot| slot.record));
+    /// The next epoch, led by another chain or the same one.
+    pub(crate) fn next_epoch(self, leader: Chain) -> Self {
+        let start = self.log.len() as i64;
+        Self { epoch: self.epoch + 1, leader: Some(leader), ending: false, start, log: self.log }
+    }
+
+    /// What recoveries and index commits take, as production decides it. Says whether a batch was missing.
+    pub(crate) fn take(
+        &mut self,
+        chain: Chain,
+        slots: impl Iterator<Item = Slot>,
+        sabotage: Sabotage,
+    ) -> bool {
+        let Some(leader) = self.leader else { return false };
+        let mut mark = PartitionMark {
+            epoch: LeaderEpoch(self.epoch),
+            chain: chain_id(leader),
+            end: Offset(self.log.len() as i64),
+        };
+        for slot in slots {
+            let mut batch = FrameHeader::plain(partition());
+            batch.leader_epoch = LeaderEpoch(slot.epoch);
+            (batch.base_offset, batch.last_offset) = (Offset(slot.base), Offset(slot.base));
+            match mark.judge(chain_id(chain), &batch, sabotage) {
+                Verdict::Take => {
+                    mark.take(&batch);
+                    self.log.push(slot.record);
+                }
+                Verdict::Skip => {}
+                Verdict::Gap => return true,
+            }
         }
+        false
     }
 }

@@ -1,7 +1,7 @@
 //! A process: claims an incarnation, takes part in the election, rules when it has won, and serves as a broker.
 
 use bytes::Bytes;
-use waybill_control::terms::assign::{Assignments, Taken};
+use waybill_control::terms::assign::{Assign, Assignments, Released, Taken};
 use waybill_control::terms::claim::{Claim, ClaimAction, NodeChoice, may_claim_again};
 use waybill_control::terms::election::{Election, ElectionAction, ElectionEvent, Newest};
 use waybill_control::terms::holder::{
@@ -11,11 +11,12 @@ use waybill_control::terms::reign::{Reign, first_commit};
 use waybill_control::terms::settle::{CreateAnswer, ReadBack, Settle, SettleAction};
 use waybill_meta::{Record, TermRecord, keys};
 use waybill_rt::Entropy;
-use waybill_types::{BrokerId, Incarnation, LeaderEpoch, TimestampMs};
+use waybill_types::{BrokerId, Incarnation, LeaderEpoch, Offset, TimestampMs};
 
 use crate::checker::Acked;
 use crate::owner::Recovery;
-use crate::world::{Chain, Commit, Handle, Put, Slot, What, World, partition};
+use crate::partition::chain_id;
+use crate::world::{Chain, Commit, Freed, Handle, Mutant, Order, Put, Slot, What, World, partition};
 
 /// A create under way.
 struct Creating {
@@ -29,6 +30,7 @@ pub(crate) struct Process {
     pub(crate) node: BrokerId,
     pub(crate) frozen: bool,
     pub(crate) dead: bool,
+    nonce: u64,
     creating: Option<Creating>,
     claim: Claim,
     claiming_again: bool,
@@ -36,6 +38,8 @@ pub(crate) struct Process {
     pub(crate) election: Election,
     pub(crate) handle: Option<Handle>,
     stored: Option<Bytes>,
+    /// As whom it created the object of the term that it runs for; it may have claimed again since.
+    candidate: Option<Chain>,
     pub(crate) reign: Option<Reign<What>>,
     pub(crate) under_way: Option<Commit>,
     /// Decisions that are waiting or under way, in order.
@@ -45,6 +49,12 @@ pub(crate) struct Process {
     requested: bool,
     assignments: Assignments,
     heard_term: u64,
+    /// The offset of its next record.
+    log_end: i64,
+    /// Slots of its chain that it knows to be durable.
+    known: usize,
+    /// Epochs that it was asked to release and has not answered.
+    releasing: Vec<LeaderEpoch>,
 }
 
 impl Process {
@@ -55,6 +65,7 @@ impl Process {
             node,
             frozen: false,
             dead: false,
+            nonce: world.rng.next_u64(),
             creating: None,
             claim: Claim::new(NodeChoice::Fixed(node)),
             claiming_again: false,
@@ -62,6 +73,7 @@ impl Process {
             election: Election::new(sabotage),
             handle: None,
             stored: None,
+            candidate: None,
             reign: None,
             under_way: None,
             decided: Vec::new(),
@@ -70,6 +82,9 @@ impl Process {
             requested: false,
             assignments: Assignments::new(Incarnation(0), sabotage),
             heard_term: 0,
+            log_end: 0,
+            known: 0,
+            releasing: Vec::new(),
         }
     }
 
@@ -77,7 +92,12 @@ impl Process {
     pub(crate) fn doing(&self) -> String {
         let Self { id, dead, claiming_again, .. } = self;
         let (chain, action) = (self.chain(), self.election.action());
-        format!("{id} {chain:?} dead {dead} claims {claiming_again} {action:?}")
+        let leads = self.leads();
+        format!("{id} {chain:?} dead {dead} claims {claiming_again} leads {leads:?} {action:?}")
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        !self.frozen && !self.dead
     }
 
     pub(crate) fn chain(&self) -> Option<Chain> {
@@ -95,14 +115,14 @@ impl Process {
         }
     }
 
-    fn object(&self, world: &World, incarnation: Incarnation) -> Holder {
+    fn object(&self, incarnation: Incarnation) -> Holder {
         Holder {
             node: self.node,
             incarnation,
             host: "sim".to_owned(),
             pid: self.id as u32,
             address: String::new(),
-            nonce: world.rng.next_u64(),
+            nonce: self.nonce,
             written: TimestampMs(0),
         }
     }
@@ -141,12 +161,16 @@ impl Process {
             }
             ClaimAction::Create(node, incarnation) => {
                 if self.creating.is_none() {
-                    let holder = self.object(world, incarnation);
+                    let holder = self.object(incarnation);
                     let name = claim_name(node, incarnation);
                     let settle = Settle::new(world.sabotage());
                     self.creating = Some(Creating { settle, name, bytes: holder.encode() });
                 }
-                if let Some(ours) = self.settle(world) {
+                if world.fault(2) {
+                    // Given up: it may appear at any later time.
+                    self.creating = None;
+                    self.claim = Claim::new(NodeChoice::Fixed(self.node));
+                } else if let Some(ours) = self.settle(world) {
                     self.claim.settled(ours);
                     if let Some(creating) = self.creating.take().filter(|_| ours) {
                         self.claimed(world, Holder::decode(&creating.bytes).unwrap());
@@ -170,10 +194,16 @@ impl Process {
         world.chains.entry((holder.node, holder.incarnation)).or_default();
         self.assignments = Assignments::new(holder.incarnation, world.sabotage());
         self.holder = Some(holder);
-        (self.claiming_again, self.requested) = (false, false);
+        (self.claiming_again, self.requested, self.known) = (false, false, 0);
+        self.releasing.clear();
     }
 
-    /// As a broker: registers its chain, hears assignments, appends, and meets seals.
+    /// The epoch in which it leads, if it does.
+    pub(crate) fn leads(&self) -> Option<LeaderEpoch> {
+        self.assignments.leads(partition()).filter(|_| !self.claiming_again)
+    }
+
+    /// As a broker: registers its chain, hears the owner, appends, acks, and meets seals.
     fn serve(&mut self, world: &mut World) {
         let Some(chain) = self.chain() else { return };
         if !self.requested {
@@ -181,39 +211,63 @@ impl Process {
             world.requests.push(chain);
             return;
         }
-        let leads = self.assignments.leads(partition());
-        let sealed = world.chains.get(&chain).is_some_and(|slots| slots.sealed);
-        if sealed {
+        let Some(slots) = world.chains.get_mut(&chain) else { return };
+        for Slot { epoch, base, record } in slots.data.iter().skip(self.known).copied() {
+            world.checker.acked.push(Acked { record, chain, epoch, base });
+        }
+        self.known = slots.data.len();
+        let durable = slots.flying.is_empty();
+        if slots.sealed {
             self.assignments.stop();
+            self.releasing.clear();
             self.claiming_again = true;
             self.claim = Claim::new(NodeChoice::Fixed(self.node));
             self.creating = None;
-        } else if let Some(epoch) = leads.filter(|_| world.chance(60)) {
+        } else if let Some(epoch) = self.leads().filter(|_| world.chance(50)) {
             world.records += 1;
-            let (record, epoch) = (world.records, epoch.get());
-            if let Some(slots) = world.chains.get_mut(&chain) {
-                slots.data.push(Slot { epoch, record });
-                world.checker.acked.push(Acked { record, chain, epoch });
+            let slot = Slot { epoch: epoch.get(), base: self.log_end, record: world.records };
+            self.log_end += 1;
+            world.chains.entry(chain).or_default().flying.push_back(slot);
+        } else if !self.releasing.is_empty() && (durable || world.mutant == Mutant::ReleaseEarly) {
+            let end = world.chains.get(&chain).map_or(1, |slots| slots.end());
+            for epoch in self.releasing.drain(..) {
+                let released = Released { partition: partition(), epoch, chain: chain_id(chain) };
+                world.freed.push(Freed { released, end });
             }
         } else {
             self.hear(world, chain);
         }
     }
 
+    /// Any message for this node, again and again, in any order.
     fn hear(&mut self, world: &mut World, chain: Chain) {
         let mine: Vec<_> =
             world.messages.iter().filter(|message| message.node == self.node).copied().collect();
-        if mine.is_empty() || !world.registered.contains(&chain) {
+        // What was said last is more likely to arrive when all is calm.
+        let old = if world.calm { mine.len().saturating_sub(6) } else { 0 };
+        let Some(message) = world.one_of(&mine[old..]).filter(|_| world.registered.contains(&chain)) else {
             return;
-        }
-        // Any message, again and again, in any order.
-        let Some(message) = mine.get(world.rng.below(mine.len() as u64) as usize) else { return };
+        };
         if world.check_term && message.term < self.heard_term {
             return;
         }
         self.heard_term = self.heard_term.max(message.term);
-        if self.assignments.assign(&message.assign) == Taken::Lead {
-            let LeaderEpoch(epoch) = message.assign.epoch;
+        match message.order {
+            Order::Assign(assign) => self.assigned(world, chain, &assign),
+            Order::Release(epoch, incarnation) if incarnation == chain.1 => {
+                self.assignments.release(partition(), epoch);
+                if !self.releasing.contains(&epoch) {
+                    self.releasing.push(epoch);
+                }
+            }
+            Order::Release(..) => {}
+        }
+    }
+
+    fn assigned(&mut self, world: &mut World, chain: Chain, assign: &Assign) {
+        if self.assignments.assign(assign) == Taken::Lead {
+            let (LeaderEpoch(epoch), Offset(start)) = (assign.epoch, assign.start);
+            self.log_end = start;
             world.checker.leads(self.id, chain, epoch);
         }
     }
@@ -274,7 +328,8 @@ impl Process {
     fn create_term(&mut self, world: &mut World, term: u64) -> Option<ElectionEvent> {
         if self.creating.is_none() {
             let (_, incarnation) = self.chain()?;
-            let bytes = self.object(world, incarnation).encode();
+            self.candidate = self.chain();
+            let bytes = self.object(incarnation).encode();
             let settle = Settle::new(world.sabotage());
             self.creating = Some(Creating { settle, name: term_name(term), bytes });
         }
@@ -288,13 +343,9 @@ impl Process {
         Some(ElectionEvent::Settled { ours })
     }
 
-    pub(crate) fn term(&self, term: u64) -> TermRecord {
-        let (node, incarnation) = self.chain().unwrap_or((self.node, Incarnation(0)));
-        TermRecord { term, node, incarnation }
-    }
-
     fn commit_term(&mut self, world: &mut World, term: u64) -> ElectionEvent {
-        let term = self.term(term);
+        let Some((node, incarnation)) = self.candidate else { return ElectionEvent::Ended };
+        let term = TermRecord { term, node, incarnation };
         let Some(handle) = &mut self.handle else { return ElectionEvent::Ended };
         let batch = first_commit(term, self.stored.clone());
         let commit = Commit { epoch: handle.epoch, term, batch, what: What::Term };

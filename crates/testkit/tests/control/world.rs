@@ -1,14 +1,14 @@
 //! What all processes share: objects, the durable metadata, chains of slots, messages on their way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use waybill_control::terms::assign::Assign;
+use waybill_control::terms::assign::{Assign, Released};
 use waybill_control::terms::chains::Attempt;
 use waybill_control::terms::sabotage::Sabotage;
 use waybill_meta::{Batch, MetaError, Op, TermRecord};
 use waybill_rt::{Entropy, SeededEntropy};
-use waybill_types::{BrokerId, Incarnation, PartitionId, TopicId, TopicPartition};
+use waybill_types::{BrokerId, Incarnation, LeaderEpoch, PartitionId, TopicId, TopicPartition};
 
 use crate::checker::Checker;
 
@@ -19,10 +19,15 @@ pub(crate) type Chain = (BrokerId, Incarnation);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     Rule(Sabotage),
+    Chain(waybill_wal::Sabotage),
     /// A recovery takes what it finds and does not seal.
     NoSeal,
     /// A partition is given to another incarnation while its leader's chain is open.
     MoveUnrecovered,
+    /// A broker says that it has released an epoch while slots of it are on their way.
+    ReleaseEarly,
+    /// A handover whose intent is durable is called off, and an answer to it is ignored.
+    CallOff,
 }
 
 /// What a commit decides.
@@ -31,9 +36,19 @@ pub(crate) enum What {
     Term,
     Register(Chain),
     Assign(Assign, BrokerId),
+    /// The partition's epoch shall end by its leader's release.
+    Intend(LeaderEpoch, Chain),
+    CallOff,
     Index(Chain),
-    Begin { chain: Chain, attempt: Attempt, trim: u64 },
-    Close { chain: Chain, attempt: Attempt },
+    Begin {
+        chain: Chain,
+        attempt: Attempt,
+        trim: u64,
+    },
+    Close {
+        chain: Chain,
+        attempt: Attempt,
+    },
 }
 
 /// A commit on its way.
@@ -56,6 +71,7 @@ pub(crate) struct Handle {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     pub(crate) epoch: i32,
+    pub(crate) base: i64,
     pub(crate) record: u64,
 }
 
@@ -63,6 +79,8 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slots {
     pub(crate) data: Vec<Slot>,
+    /// Sent, in order, and not durable. That they land in any order is the chain's own simulation's business.
+    pub(crate) flying: VecDeque<Slot>,
     pub(crate) sealed: bool,
 }
 
@@ -76,14 +94,38 @@ impl Slots {
         let (from, to) = (from.max(1) as usize - 1, (to.max(1) as usize - 1).min(self.data.len()));
         self.data[from.min(to)..to].iter().copied()
     }
+
+    /// The next one that was sent becomes durable, or meets the seal.
+    fn land(&mut self) {
+        if let Some(slot) = self.flying.pop_front()
+            && !self.sealed
+        {
+            self.data.push(slot);
+        }
+    }
 }
 
-/// An assignment on its way.
-#[derive(Debug, Clone, Copy)]
+/// What an owner says to brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Assign(Assign),
+    Release(LeaderEpoch, Incarnation),
+}
+
+/// A message to a node on its way. It may arrive at any time, again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) term: u64,
     pub(crate) node: BrokerId,
-    pub(crate) assign: Assign,
+    pub(crate) order: Order,
+}
+
+/// A broker's answer to a release: whoever owns the metadata may get it, at any time, again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Freed {
+    pub(crate) released: Released,
+    /// The slot behind its last one.
+    pub(crate) end: u64,
 }
 
 pub(crate) struct World {
@@ -103,7 +145,10 @@ pub(crate) struct World {
     pub(crate) registered: Vec<Chain>,
     /// Terms whose holder runs.
     pub(crate) reigning: Vec<u64>,
+    /// Chains whose writer runs.
+    pub(crate) living: Vec<Chain>,
     pub(crate) messages: Vec<Message>,
+    pub(crate) freed: Vec<Freed>,
     pub(crate) records: u64,
     pub(crate) checker: Checker,
 }
@@ -137,7 +182,9 @@ impl World {
             requests: Vec::new(),
             registered: Vec::new(),
             reigning: Vec::new(),
+            living: Vec::new(),
             messages: Vec::new(),
+            freed: Vec::new(),
             records: 0,
             checker: Checker::default(),
         }
@@ -150,6 +197,13 @@ impl World {
         }
     }
 
+    pub(crate) fn chain_sabotage(&self) -> waybill_wal::Sabotage {
+        match self.mutant {
+            Mutant::Chain(rule) => rule,
+            _ => waybill_wal::Sabotage::None,
+        }
+    }
+
     pub(crate) fn chance(&self, percent: u64) -> bool {
         self.rng.below(100) < percent
     }
@@ -157,6 +211,12 @@ impl World {
     /// Whether something goes wrong this time.
     pub(crate) fn fault(&self, percent: u64) -> bool {
         !self.calm && self.chance(percent)
+    }
+
+    /// One of some things, if there are any.
+    pub(crate) fn one_of<T: Copy>(&self, some: &[T]) -> Option<T> {
+        let count = some.len() as u64;
+        (count > 0).then(|| some[self.rng.below(count) as usize])
     }
 
     /// A create: plain, or of unknown outcome: lost, applied, applied later, or said to exist although it is only contended.
@@ -186,7 +246,7 @@ impl World {
         free
     }
 
-    /// Lets something land that was on its way.
+    /// Lets something land that was on its way, whatever has become of who sent it.
     pub(crate) fn land_something_late(&mut self) {
         if !self.late_objects.is_empty() && self.chance(20) {
             let at = self.rng.below(self.late_objects.len() as u64) as usize;
@@ -197,6 +257,21 @@ impl World {
             let at = self.rng.below(self.late_commits.len() as u64) as usize;
             let commit = self.late_commits.swap_remove(at);
             self.apply(&commit, true);
+        }
+        let flying: Vec<Chain> =
+            self.chains.iter().filter(|(_, slots)| !slots.flying.is_empty()).map(|(of, _)| *of).collect();
+        if self.chance(20)
+            && let Some(of) = self.one_of(&flying)
+            && let Some(slots) = self.chains.get_mut(&of)
+        {
+            slots.land();
+        }
+    }
+
+    /// Says something to a node. Once is enough: it stays on its way.
+    pub(crate) fn say(&mut self, message: Message) {
+        if !self.messages.contains(&message) {
+            self.messages.push(message);
         }
     }
 

@@ -1,11 +1,17 @@
-//! What the metadata lets happen to a chain. Pure; whoever owns the metadata store keeps one [`Ledger`] per chain, and
-//! makes each of these decisions in the commit that it is about.
+//! What the metadata lets happen to a chain. Pure; whoever owns the metadata store makes each of these decisions on what is
+//! durable, in the commit that it is about.
+//!
+//! This is the one place that decides it: production reads a [`Ledger`] from the chain's record and writes it back in a batch
+//! that requires the record unchanged; the simulations and the model keep the ledger itself.
 
 use waybill_types::{LeaderEpoch, Offset};
 
 use crate::chain::names::{ChainId, Slot};
 use crate::frame::FrameHeader;
 use crate::sabotage::Sabotage;
+
+/// The first slot that holds records; slot 0 is the open record.
+pub const FIRST_SLOT: Slot = 1;
 
 /// One try to recover a chain. Later ones are larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +42,8 @@ pub enum Refusal {
     /// The chain is closed.
     #[error("the chain is closed")]
     Closed,
-    /// A later attempt has taken over.
-    #[error("a later attempt recovers the chain")]
+    /// A later attempt has taken over, or none was begun.
+    #[error("the chain is not being recovered by this attempt")]
     Superseded,
     /// The trim would go back.
     #[error("the trim would go back")]
@@ -56,7 +62,13 @@ impl Ledger {
     /// A chain that was just registered.
     #[must_use]
     pub fn registered(sabotage: Sabotage) -> Self {
-        Self { state: ChainState::Open, trim: 1, sabotage }
+        Self::known(ChainState::Open, FIRST_SLOT, sabotage)
+    }
+
+    /// A chain as its record says.
+    #[must_use]
+    pub fn known(state: ChainState, trim: Slot, sabotage: Sabotage) -> Self {
+        Self { state, trim, sabotage }
     }
 
     /// How far its life has come.
@@ -74,11 +86,11 @@ impl Ledger {
     /// Starts a recovery: the commit that holds this also reads the trim that it gives.
     ///
     /// # Errors
-    /// When the chain is closed or a later attempt has it.
+    /// When the chain is closed, or this attempt or a later one has it.
     pub fn begin(&mut self, attempt: Attempt) -> Result<Slot, Refusal> {
         match self.state {
             ChainState::Closed(_) => Err(Refusal::Closed),
-            ChainState::Recovering(other) if other > attempt => Err(Refusal::Superseded),
+            ChainState::Recovering(other) if other >= attempt => Err(Refusal::Superseded),
             ChainState::Recovering(_) | ChainState::Open => {
                 self.state = ChainState::Recovering(attempt);
                 Ok(self.trim)
@@ -89,7 +101,7 @@ impl Ledger {
     /// The writer's index commit for the slots below `trim`, in the commit that holds this.
     ///
     /// # Errors
-    /// Once a recovery has begun.
+    /// Once a recovery has begun, or when the trim would go back.
     pub fn index(&mut self, trim: Slot) -> Result<(), Refusal> {
         if !self.sabotage.any(&[Sabotage::NoFreeze, Sabotage::IndexUnchecked]) {
             match self.state {
@@ -211,10 +223,12 @@ mod tests {
     #[test]
     fn recovery_freezes_a_chain_and_a_later_attempt_takes_over() {
         let mut ledger = Ledger::registered(Sabotage::None);
+        assert_eq!(ledger.close(FIRST, 9), Err(Refusal::Superseded), "nobody recovers it");
         ledger.index(4).unwrap();
         assert_eq!(ledger.index(3), Err(Refusal::TrimBack));
         assert!(!ledger.may_delete(2, false), "open chains are not deleted from");
         assert_eq!(ledger.begin(FIRST), Ok(4));
+        assert_eq!(ledger.begin(FIRST), Err(Refusal::Superseded), "an attempt begins once");
         assert_eq!(ledger.index(5), Err(Refusal::Recovering));
         assert_eq!(ledger.begin(SECOND), Ok(4));
         assert_eq!(ledger.begin(FIRST), Err(Refusal::Superseded));
@@ -222,6 +236,7 @@ mod tests {
         assert!(!ledger.may_delete(2, false));
         ledger.close(SECOND, 9).unwrap();
         assert_eq!(ledger.close(SECOND, 9), Err(Refusal::Closed));
+        assert_eq!(ledger.begin(Attempt { term: 3, number: 0 }), Err(Refusal::Closed));
         assert_eq!(ledger.index(9), Err(Refusal::Closed));
     }
 
