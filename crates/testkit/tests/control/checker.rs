@@ -8,11 +8,12 @@ use waybill_meta::{ChainLife, ChainRecord, Record, TermRecord, keys};
 use waybill_types::Incarnation;
 
 use crate::partition::Partition;
-use crate::world::{Chain, Commit, Slots, What};
+use crate::world::{Chain, Commit, PARTITIONS, Slots, What};
 
 /// A record that a producer was told is durable.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acked {
+    pub(crate) partition: usize,
     pub(crate) record: u64,
     pub(crate) chain: Chain,
     pub(crate) epoch: i32,
@@ -29,8 +30,10 @@ pub(crate) struct Checker {
     pub(crate) commits: u64,
     /// Epochs that ended by a release.
     pub(crate) handovers: u64,
+    /// Recoveries' parts but the last.
+    pub(crate) parts: u64,
     facts: Vec<What>,
-    leaders: BTreeMap<i32, (usize, Chain)>,
+    leaders: BTreeMap<(usize, i32), (usize, Chain)>,
     claimed: BTreeMap<Chain, usize>,
 }
 
@@ -86,16 +89,24 @@ impl Checker {
             format!("term {new} was won by {winner:?}, and {:?} commits in it", commit.term)
         });
         self.chain_rules(before, commit);
-        let (old, new) = (Partition::read(before), Partition::read(after));
+        (0..PARTITIONS).for_each(|number| self.partition_rules(number, before, after));
+        self.facts.push(commit.what.clone());
+    }
+
+    fn partition_rules(
+        &mut self,
+        number: usize,
+        before: &BTreeMap<Bytes, Bytes>,
+        after: &BTreeMap<Bytes, Bytes>,
+    ) {
+        let (old, new) = (Partition::read(before, number), Partition::read(after, number));
         self.must(new.epoch >= old.epoch && new.log.starts_with(&old.log), || {
-            format!("the partition went back: {old:?} to {new:?}")
+            format!("partition {number} went back: {old:?} to {new:?}")
         });
         let open = |leader| chain(before, leader).is_some_and(|record| record.life == ChainLife::Open);
         self.handovers += u64::from(new.epoch > old.epoch && old.leader.is_some_and(open));
-        let log = new.log;
-        let once: BTreeSet<u64> = log.iter().copied().collect();
-        self.must(once.len() == log.len(), || format!("a record twice in the log {log:?}"));
-        self.facts.push(commit.what.clone());
+        let once: BTreeSet<u64> = new.log.iter().copied().collect();
+        self.must(once.len() == new.log.len(), || format!("a record twice in the log {:?}", new.log));
     }
 
     fn chain_rules(&mut self, before: &BTreeMap<Bytes, Bytes>, commit: &Commit) {
@@ -108,10 +119,11 @@ impl Checker {
                 let found = chain(before, *of).map(|record| record.trim);
                 self.must(found == Some(*trim), || format!("recovery of {of:?} from {trim}, not {found:?}"));
             }
-            What::Close { chain: of, attempt } => {
+            What::Part { chain: of, attempt } | What::Close { chain: of, attempt } => {
+                self.parts += u64::from(matches!(commit.what, What::Part { .. }));
                 let life = chain(before, *of).map(|record| record.life);
                 let own = ChainLife::Recovering { term: attempt.term, attempt: attempt.number };
-                self.must(life == Some(own), || format!("{of:?} closed by {attempt:?} while {life:?}"));
+                self.must(life == Some(own), || format!("{of:?} recovered by {attempt:?} while {life:?}"));
             }
             What::Term | What::Register(_) | What::Assign(..) | What::Intend(..) | What::CallOff => {}
         }
@@ -126,10 +138,10 @@ impl Checker {
     }
 
     /// A process begins to lead.
-    pub(crate) fn leads(&mut self, process: usize, of: Chain, epoch: i32) {
-        let first = *self.leaders.entry(epoch).or_insert((process, of));
+    pub(crate) fn leads(&mut self, process: usize, of: Chain, partition: usize, epoch: i32) {
+        let first = *self.leaders.entry((partition, epoch)).or_insert((process, of));
         self.must(first == (process, of), || {
-            format!("epoch {epoch} led by {first:?} and {:?}", (process, of))
+            format!("epoch {epoch} of partition {partition} led by {first:?} and {:?}", (process, of))
         });
     }
 
@@ -141,8 +153,8 @@ impl Checker {
     /// No acked record is lost, and each is at its offset: in the log, or in the part of its leader's chain that is not in
     /// the index yet.
     pub(crate) fn nothing_lost(&mut self, durable: &BTreeMap<Bytes, Bytes>, chains: &BTreeMap<Chain, Slots>) {
-        let partition = Partition::read(durable);
         for acked in self.acked.clone() {
+            let partition = Partition::read(durable, acked.partition);
             let trim = chain(durable, acked.chain).map_or(1, |record| record.trim);
             let leads = partition.leader == Some(acked.chain) && partition.epoch == acked.epoch;
             let waits = leads

@@ -13,7 +13,9 @@ use waybill_wal::Sabotage as ChainSabotage;
 
 use crate::partition::{Partition, chain_id};
 use crate::process::Process;
-use crate::world::{Chain, Commit, Handle, Message, Mutant, Order, Slot, What, World, partition, write};
+use crate::world::{
+    Chain, Commit, Handle, Message, Mutant, Order, PARTITIONS, Slot, What, World, number, partition, write,
+};
 
 /// A recovery that was begun.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +43,10 @@ fn all_chains(handle: &Handle) -> Vec<ChainRecord> {
 }
 
 /// The assignment that a partition's epoch began with.
-fn assignment(of: &Partition) -> Option<(Assign, Chain)> {
+fn assignment(number: usize, of: &Partition) -> Option<(Assign, Chain)> {
     let leader = of.leader?;
     let assign = Assign {
-        partition: partition(),
+        partition: partition(number),
         epoch: LeaderEpoch(of.epoch),
         incarnation: leader.1,
         start: Offset(of.start),
@@ -128,8 +130,8 @@ impl Process {
                 world.registered.push(chain);
             }
             What::Assign(assign, node) => world.say(Message { term, node, order: Order::Assign(assign) }),
-            What::Intend(epoch, (node, incarnation)) => {
-                world.say(Message { term, node, order: Order::Release(epoch, incarnation) });
+            What::Intend(of, epoch, (node, incarnation)) => {
+                world.say(Message { term, node, order: Order::Release(of, epoch, incarnation) });
             }
             What::Begin { chain, attempt, trim } => {
                 self.recoveries.push(Recovery { chain, attempt, trim, end: None });
@@ -137,37 +139,38 @@ impl Process {
             What::Close { chain, attempt } => {
                 self.recoveries.retain(|recovery| (recovery.chain, recovery.attempt) != (chain, attempt));
             }
-            What::Term | What::Index(_) | What::CallOff => {}
+            What::Term | What::Index(_) | What::CallOff | What::Part { .. } => {}
         }
     }
 
     fn choose(&mut self, world: &mut World) -> Option<(Batch, What)> {
+        let any = world.rng.below(PARTITIONS as u64) as usize;
         match world.rng.below(10) {
             0 => self.choose_register(world),
-            1 => self.choose_assign(world),
+            1 => self.choose_assign(world, any),
             2 => self.choose_index(world),
             3 => self.choose_begin(world),
-            4 | 5 => self.choose_close(world),
-            6 => self.choose_intent(world),
+            4 | 5 => self.choose_recovery(world),
+            6 => self.choose_intent(world, any),
             7 | 8 => self.choose_handover(world),
             _ => {
-                self.repeat(world);
+                self.repeat(world, any);
                 None
             }
         }
     }
 
     /// Says again what is durable: whoever committed it may have ended before it could say so.
-    fn repeat(&self, world: &mut World) {
+    fn repeat(&self, world: &mut World, number: usize) {
         let (Some(handle), Some(reign)) = (&self.handle, &self.reign) else { return };
-        let now = Partition::read(&handle.view);
-        let Some((assign, (node, incarnation))) = assignment(&now) else { return };
+        let now = Partition::read(&handle.view, number);
+        let Some((assign, (node, incarnation))) = assignment(number, &now) else { return };
         let term = reign.term().term;
         world.checker.told(&What::Assign(assign, node), handle.epoch);
         world.say(Message { term, node, order: Order::Assign(assign) });
         if now.ending {
-            world.checker.told(&What::Intend(assign.epoch, (node, incarnation)), handle.epoch);
-            world.say(Message { term, node, order: Order::Release(assign.epoch, incarnation) });
+            world.checker.told(&What::Intend(number, assign.epoch, (node, incarnation)), handle.epoch);
+            world.say(Message { term, node, order: Order::Release(number, assign.epoch, incarnation) });
         }
     }
 
@@ -182,58 +185,66 @@ impl Process {
         Some((batch, What::Register(chain)))
     }
 
-    /// The partition goes to an open chain, once the chain of its leader is closed.
-    fn choose_assign(&self, world: &World) -> Option<(Batch, What)> {
+    /// A partition goes to an open chain, once its epoch has ended: its part of a recovery is durable, or the chain is closed.
+    fn choose_assign(&self, world: &World, number: usize) -> Option<(Batch, What)> {
         let handle = self.handle.as_ref()?;
-        let now = Partition::read(&handle.view);
+        let now = Partition::read(&handle.view, number);
         let life = now.leader.and_then(|leader| chain_record(handle, leader)).map(|record| record.life);
-        let ended = matches!(life, None | Some(ChainLife::Closed { .. }));
+        let ended = now.ended || matches!(life, None | Some(ChainLife::Closed { .. }));
         if !ended && world.mutant != Mutant::MoveUnrecovered {
             return None;
         }
-        self.next_epoch(world, Batch::default(), now)
+        self.next_epoch(world, Batch::default(), number, now)
     }
 
     /// The partition's next epoch, led by any open chain.
-    fn next_epoch(&self, world: &World, mut batch: Batch, now: Partition) -> Option<(Batch, What)> {
+    fn next_epoch(
+        &self,
+        world: &World,
+        mut batch: Batch,
+        number: usize,
+        now: Partition,
+    ) -> Option<(Batch, What)> {
         let handle = self.handle.as_ref()?;
         let mut open = all_chains(handle);
         open.retain(|record| record.life == ChainLife::Open);
         let to = world.one_of(&open)?;
         let next = now.next_epoch((to.node, to.incarnation));
-        let (assign, (node, _)) = assignment(&next)?;
-        batch.require(Partition::key(), handle.view.get(&Partition::key()).cloned());
-        batch.put(Partition::key(), next.encode());
+        let (assign, (node, _)) = assignment(number, &next)?;
+        batch.require(Partition::key(number), handle.view.get(&Partition::key(number)).cloned());
+        batch.put(Partition::key(number), next.encode());
         Some((batch, What::Assign(assign, node)))
     }
 
     /// The partition shall be handed over. From when this is durable its epoch must end.
-    fn choose_intent(&self, world: &World) -> Option<(Batch, What)> {
+    fn choose_intent(&self, world: &World, number: usize) -> Option<(Batch, What)> {
         let handle = self.handle.as_ref()?;
-        let now = Partition::read(&handle.view);
+        let now = Partition::read(&handle.view, number);
         let leader = now.leader?;
         let call_off = now.ending && world.mutant == Mutant::CallOff;
         let begins = !now.ending && !world.calm;
         if !(call_off || begins) || !world.chance(30) {
             return None;
         }
-        let what = if call_off { What::CallOff } else { What::Intend(LeaderEpoch(now.epoch), leader) };
+        let what =
+            if call_off { What::CallOff } else { What::Intend(number, LeaderEpoch(now.epoch), leader) };
         let mut batch = Batch::default();
-        batch.require(Partition::key(), handle.view.get(&Partition::key()).cloned());
-        batch.put(Partition::key(), Partition { ending: !call_off, ..now }.encode());
+        batch.require(Partition::key(number), handle.view.get(&Partition::key(number)).cloned());
+        batch.put(Partition::key(number), Partition { ending: !call_off, ..now }.encode());
         Some((batch, what))
     }
 
     /// A release ends the epoch that it is about: its slots go into the index, and the next epoch begins, in one batch.
     fn choose_handover(&self, world: &World) -> Option<(Batch, What)> {
         let handle = self.handle.as_ref()?;
-        let mut now = Partition::read(&handle.view);
+        let old = if world.calm { world.freed.len().saturating_sub(12) } else { 0 };
+        let freed = world.one_of(&world.freed[old..])?;
+        let number = number(freed.released.partition);
+        let mut now = Partition::read(&handle.view, number);
         let leader = now.leader?;
         if !now.ending && world.mutant == Mutant::CallOff {
             return None;
         }
-        let old = if world.calm { world.freed.len().saturating_sub(6) } else { 0 };
-        let freed = world.one_of(&world.freed[old..])?;
         if !freed.released.ends(LeaderEpoch(now.epoch), chain_id(leader), world.sabotage()) {
             return None;
         }
@@ -241,11 +252,11 @@ impl Process {
         let rules = self.rules(world, leader)?;
         let batch = rules.index(rules.record.trim).ok()?;
         let slots = world.chains.get(&leader)?.between(rules.record.trim, freed.end);
-        let gap = now.take(leader, slots, ChainSabotage::None);
+        let gap = now.take(leader, number, slots, ChainSabotage::None);
         if gap {
             return None;
         }
-        self.next_epoch(world, batch, now)
+        self.next_epoch(world, batch, number, now)
     }
 
     fn rules(&self, world: &World, of: Chain) -> Option<ChainRules> {
@@ -253,21 +264,23 @@ impl Process {
         Some(ChainRules { record, sabotage: world.chain_sabotage() })
     }
 
-    /// Adds records to the log, in the same batch. Says whether one was missing.
+    /// Adds a chain's records of a partition to its log, in the same batch. Says whether one was missing.
     fn add(
         &self,
         batch: &mut Batch,
+        number: usize,
         of: Chain,
         slots: impl Iterator<Item = Slot>,
-        sabotage: ChainSabotage,
+        recovery: Option<ChainSabotage>,
     ) -> Option<bool> {
         let view = &self.handle.as_ref()?.view;
-        let mut partition = Partition::read(view);
-        let known = view.get(&Partition::key()).cloned();
-        let gap = partition.take(of, slots, sabotage);
+        let mut partition = Partition::read(view, number);
+        let known = view.get(&Partition::key(number)).cloned();
+        let gap = partition.take(of, number, slots, recovery.unwrap_or(ChainSabotage::None));
+        partition.ended |= recovery.is_some() && partition.leader == Some(of);
         if known.is_some() {
-            batch.require(Partition::key(), known);
-            batch.put(Partition::key(), partition.encode());
+            batch.require(Partition::key(number), known);
+            batch.put(Partition::key(number), partition.encode());
         }
         Some(gap)
     }
@@ -280,9 +293,13 @@ impl Process {
         let more = end.checked_sub(trim).filter(|more| *more > 0)?;
         let to = trim + 1 + world.rng.below(more);
         let mut batch = rules.index(to).ok()?;
-        let slots = world.chains.get(&of)?.between(trim, to);
-        let gap = self.add(&mut batch, of, slots, ChainSabotage::None)?;
-        (!gap).then_some((batch, What::Index(of)))
+        for number in 0..PARTITIONS {
+            let slots = world.chains.get(&of)?.between(trim, to);
+            if self.add(&mut batch, number, of, slots, None)? {
+                return None;
+            }
+        }
+        Some((batch, What::Index(of)))
     }
 
     fn any_chain(&self, world: &World) -> Option<Chain> {
@@ -309,7 +326,8 @@ impl Process {
         Some((batch, What::Begin { chain: of, attempt, trim }))
     }
 
-    fn choose_close(&mut self, world: &mut World) -> Option<(Batch, What)> {
+    /// A recovery's next step: seal, then a part for each partition that the chain leads, with the last of which it closes.
+    fn choose_recovery(&mut self, world: &mut World) -> Option<(Batch, What)> {
         let at = world.rng.below(self.recoveries.len().max(1) as u64) as usize;
         let Recovery { chain, attempt, trim, end } = *self.recoveries.get(at)?;
         let Some(end) = end else {
@@ -320,12 +338,24 @@ impl Process {
             return None;
         };
         let rules = self.rules(world, chain)?;
-        match rules.close(attempt, end) {
+        let view = &self.handle.as_ref()?.view;
+        let left: Vec<usize> = (0..PARTITIONS)
+            .filter(|number| {
+                let partition = Partition::read(view, *number);
+                partition.leader == Some(chain) && !partition.ended
+            })
+            .collect();
+        let last = left.len() <= 1 || world.mutant == Mutant::CloseEarly;
+        let decided = if last { rules.close(attempt, end) } else { rules.part(attempt) };
+        match decided {
             Ok(mut batch) => {
-                let slots = world.chains.get(&chain)?.between(trim, end);
-                let gap = self.add(&mut batch, chain, slots, world.chain_sabotage())?;
-                world.checker.no_gap(gap, chain);
-                Some((batch, What::Close { chain, attempt }))
+                if let Some(number) = world.one_of(&left) {
+                    let slots = world.chains.get(&chain)?.between(trim, end);
+                    let gap = self.add(&mut batch, number, chain, slots, Some(world.chain_sabotage()))?;
+                    world.checker.no_gap(gap, chain);
+                }
+                let what = if last { What::Close { chain, attempt } } else { What::Part { chain, attempt } };
+                Some((batch, what))
             }
             Err(Refusal::Closed | Refusal::Superseded) => {
                 self.recoveries.remove(at);

@@ -16,7 +16,9 @@ use waybill_types::{BrokerId, Incarnation, LeaderEpoch, Offset, TimestampMs};
 use crate::checker::Acked;
 use crate::owner::Recovery;
 use crate::partition::chain_id;
-use crate::world::{Chain, Commit, Freed, Handle, Mutant, Order, Put, Slot, What, World, partition};
+use crate::world::{
+    Chain, Commit, Freed, Handle, Mutant, Order, PARTITIONS, Put, Slot, What, World, number, partition,
+};
 
 /// A create under way.
 struct Creating {
@@ -49,12 +51,12 @@ pub(crate) struct Process {
     requested: bool,
     assignments: Assignments,
     heard_term: u64,
-    /// The offset of its next record.
-    log_end: i64,
+    /// The offset of its next record of each partition.
+    log_ends: [i64; PARTITIONS],
     /// Slots of its chain that it knows to be durable.
     known: usize,
     /// Epochs that it was asked to release and has not answered.
-    releasing: Vec<LeaderEpoch>,
+    releasing: Vec<(usize, LeaderEpoch)>,
 }
 
 impl Process {
@@ -82,7 +84,7 @@ impl Process {
             requested: false,
             assignments: Assignments::new(Incarnation(0), sabotage),
             heard_term: 0,
-            log_end: 0,
+            log_ends: [0; PARTITIONS],
             known: 0,
             releasing: Vec::new(),
         }
@@ -92,7 +94,7 @@ impl Process {
     pub(crate) fn doing(&self) -> String {
         let Self { id, dead, claiming_again, .. } = self;
         let (chain, action) = (self.chain(), self.election.action());
-        let leads = self.leads();
+        let leads: Vec<_> = (0..PARTITIONS).map(|number| self.leads(number)).collect();
         format!("{id} {chain:?} dead {dead} claims {claiming_again} leads {leads:?} {action:?}")
     }
 
@@ -198,9 +200,9 @@ impl Process {
         self.releasing.clear();
     }
 
-    /// The epoch in which it leads, if it does.
-    pub(crate) fn leads(&self) -> Option<LeaderEpoch> {
-        self.assignments.leads(partition()).filter(|_| !self.claiming_again)
+    /// The epoch in which it leads a partition, if it does.
+    pub(crate) fn leads(&self, number: usize) -> Option<LeaderEpoch> {
+        self.assignments.leads(partition(number)).filter(|_| !self.claiming_again)
     }
 
     /// As a broker: registers its chain, hears the owner, appends, acks, and meets seals.
@@ -212,26 +214,28 @@ impl Process {
             return;
         }
         let Some(slots) = world.chains.get_mut(&chain) else { return };
-        for Slot { epoch, base, record } in slots.data.iter().skip(self.known).copied() {
-            world.checker.acked.push(Acked { record, chain, epoch, base });
+        for Slot { partition, epoch, base, record } in slots.data.iter().skip(self.known).copied() {
+            world.checker.acked.push(Acked { partition, record, chain, epoch, base });
         }
         self.known = slots.data.len();
-        let durable = slots.flying.is_empty();
-        if slots.sealed {
+        let (durable, sealed) = (slots.flying.is_empty(), slots.sealed);
+        let any = world.rng.below(PARTITIONS as u64) as usize;
+        if sealed {
             self.assignments.stop();
             self.releasing.clear();
             self.claiming_again = true;
             self.claim = Claim::new(NodeChoice::Fixed(self.node));
             self.creating = None;
-        } else if let Some(epoch) = self.leads().filter(|_| world.chance(50)) {
+        } else if let Some(epoch) = self.leads(any).filter(|_| world.chance(50)) {
             world.records += 1;
-            let slot = Slot { epoch: epoch.get(), base: self.log_end, record: world.records };
-            self.log_end += 1;
+            let (base, record) = (self.log_ends[any], world.records);
+            let slot = Slot { partition: any, epoch: epoch.get(), base, record };
+            self.log_ends[any] += 1;
             world.chains.entry(chain).or_default().flying.push_back(slot);
         } else if !self.releasing.is_empty() && (durable || world.mutant == Mutant::ReleaseEarly) {
             let end = world.chains.get(&chain).map_or(1, |slots| slots.end());
-            for epoch in self.releasing.drain(..) {
-                let released = Released { partition: partition(), epoch, chain: chain_id(chain) };
+            for (number, epoch) in self.releasing.drain(..) {
+                let released = Released { partition: partition(number), epoch, chain: chain_id(chain) };
                 world.freed.push(Freed { released, end });
             }
         } else {
@@ -244,7 +248,7 @@ impl Process {
         let mine: Vec<_> =
             world.messages.iter().filter(|message| message.node == self.node).copied().collect();
         // What was said last is more likely to arrive when all is calm.
-        let old = if world.calm { mine.len().saturating_sub(6) } else { 0 };
+        let old = if world.calm { mine.len().saturating_sub(12) } else { 0 };
         let Some(message) = world.one_of(&mine[old..]).filter(|_| world.registered.contains(&chain)) else {
             return;
         };
@@ -254,10 +258,10 @@ impl Process {
         self.heard_term = self.heard_term.max(message.term);
         match message.order {
             Order::Assign(assign) => self.assigned(world, chain, &assign),
-            Order::Release(epoch, incarnation) if incarnation == chain.1 => {
-                self.assignments.release(partition(), epoch);
-                if !self.releasing.contains(&epoch) {
-                    self.releasing.push(epoch);
+            Order::Release(number, epoch, incarnation) if incarnation == chain.1 => {
+                self.assignments.release(partition(number), epoch);
+                if !self.releasing.contains(&(number, epoch)) {
+                    self.releasing.push((number, epoch));
                 }
             }
             Order::Release(..) => {}
@@ -267,8 +271,9 @@ impl Process {
     fn assigned(&mut self, world: &mut World, chain: Chain, assign: &Assign) {
         if self.assignments.assign(assign) == Taken::Lead {
             let (LeaderEpoch(epoch), Offset(start)) = (assign.epoch, assign.start);
-            self.log_end = start;
-            world.checker.leads(self.id, chain, epoch);
+            let of = number(assign.partition);
+            self.log_ends[of] = start;
+            world.checker.leads(self.id, chain, of, epoch);
         }
     }
 

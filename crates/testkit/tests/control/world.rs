@@ -26,6 +26,8 @@ pub(crate) enum Mutant {
     MoveUnrecovered,
     /// A broker says that it has released an epoch while slots of it are on their way.
     ReleaseEarly,
+    /// A recovery closes its chain before every partition had its part.
+    CloseEarly,
     /// A handover whose intent is durable is called off, and an answer to it is ignored.
     CallOff,
 }
@@ -36,8 +38,8 @@ pub(crate) enum What {
     Term,
     Register(Chain),
     Assign(Assign, BrokerId),
-    /// The partition's epoch shall end by its leader's release.
-    Intend(LeaderEpoch, Chain),
+    /// A partition's epoch shall end by its leader's release.
+    Intend(usize, LeaderEpoch, Chain),
     CallOff,
     Index(Chain),
     Begin {
@@ -45,6 +47,12 @@ pub(crate) enum What {
         attempt: Attempt,
         trim: u64,
     },
+    /// What a recovery found of one partition.
+    Part {
+        chain: Chain,
+        attempt: Attempt,
+    },
+    /// The last part, and the end of the chain.
     Close {
         chain: Chain,
         attempt: Attempt,
@@ -70,6 +78,7 @@ pub(crate) struct Handle {
 /// A slot of a chain: one record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
+    pub(crate) partition: usize,
     pub(crate) epoch: i32,
     pub(crate) base: i64,
     pub(crate) record: u64,
@@ -109,7 +118,7 @@ impl Slots {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Assign(Assign),
-    Release(LeaderEpoch, Incarnation),
+    Release(usize, LeaderEpoch, Incarnation),
 }
 
 /// A message to a node on its way. It may arrive at any time, again and again.
@@ -153,9 +162,15 @@ pub(crate) struct World {
     pub(crate) checker: Checker,
 }
 
-/// The one partition.
-pub(crate) fn partition() -> TopicPartition {
-    TopicPartition::new(TopicId([9; 16]), PartitionId(0))
+/// Partitions, by number.
+pub(crate) const PARTITIONS: usize = 2;
+
+pub(crate) fn partition(number: usize) -> TopicPartition {
+    TopicPartition::new(TopicId([9; 16]), PartitionId(number as i32))
+}
+
+pub(crate) fn number(of: TopicPartition) -> usize {
+    (0..PARTITIONS).find(|number| partition(*number) == of).unwrap()
 }
 
 /// What became of a create.
