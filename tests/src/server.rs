@@ -51,9 +51,23 @@ impl Server {
     /// # Errors
     /// When it does not start; with what it printed.
     pub fn start(data_dir: &Path, port: u16, settings: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with(data_dir, port, settings, |_| {})
+    }
+
+    /// As [`Self::start`], with more flags and variables.
+    ///
+    /// # Errors
+    /// When it does not start; with what it printed.
+    pub fn start_with(
+        data_dir: &Path,
+        port: u16,
+        settings: &[&str],
+        more: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Self> {
         let http = free_port()?;
         let mut command = Command::new(program()?);
         command.arg("serve").arg("--data-dir").arg(data_dir);
+        more(&mut command);
         command.arg("--listen").arg(format!("127.0.0.1:{port}"));
         command.arg("--http").arg(format!("127.0.0.1:{http}"));
         for setting in settings {
@@ -98,6 +112,33 @@ impl Server {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Asks it to stop, as SIGTERM does, and waits until it has. Tells whether it ended well.
+    ///
+    /// # Errors
+    /// When it can not be asked or waited for.
+    pub fn stop(mut self) -> anyhow::Result<bool> {
+        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
+        if !asked.success() {
+            bail!("process {} can not be asked to stop", self.child.id());
+        }
+        Ok(self.child.wait()?.success())
+    }
+
+    /// Waits until it ends by itself. Tells whether it ended well; `None` when it still runs after `patience`.
+    ///
+    /// # Errors
+    /// When it can not be asked.
+    pub fn ended_within(&mut self, patience: Duration) -> anyhow::Result<Option<bool>> {
+        let steps = patience.as_millis() / 20;
+        for _ in 0..=steps {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status.success()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(None)
     }
 
     /// Whether it still runs.

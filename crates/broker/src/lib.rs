@@ -8,16 +8,18 @@
 //! - [`groups`]: consumer groups, one owner task a partition of `__consumer_offsets`.
 //! - [`handler`]: what a handler is; a request reaches it only through the gate of `waybill-security`.
 //! - [`host`]: how the controller's commits reach the log engine.
-//! - [`local`]: a whole node on one directory.
+//! - [`local`]: a whole node; [`ground`]: the folder or bucket that it stands on; [`claim`]: which incarnation it is.
 //! - `moved`: who leads, told beside errors (KIP-951).
 //! - [`http`], [`metrics`]: health, readiness, metrics.
 //!
 //! Invariant: no record payload is parsed here beyond the validation of batches, and none is copied on its way.
 
 pub mod broker;
+pub mod claim;
 pub mod config;
 pub mod connection;
 pub mod fetch;
+pub mod ground;
 pub mod groups;
 pub mod handler;
 pub mod handlers;
@@ -32,5 +34,6 @@ pub mod serve;
 
 pub use broker::Broker;
 pub use config::{BrokerConfig, ConfigProblem, Endpoint, ListenerSpec};
+pub use ground::{ChainStorage, Storage};
 pub use local::{LocalNode, LocalOptions, Machine, NodeError};
 pub use serve::{BrokerDeps, StartError, start};

@@ -1,26 +1,28 @@
-//! A whole node on one directory: locks, metadata, write-ahead log, segments, broker.
+//! A whole node: what is durable ([`crate::ground`]), the log engine, the broker.
 //!
-//! The same assembly runs in production and under simulation; only the disk, clock, network and chance differ.
-//! Everything durable lies under the storage root: `meta/meta.redb`, `wal/`, `seg/`, `control/`, `lock`.
+//! The same assembly runs in production and under simulation; only the disk, clock, network and chance differ, and
+//! whether everything durable lies in a folder or in a bucket.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use waybill_meta::{MetaError, RedbMeta, SharedMeta};
+use tokio::sync::Notify;
+use waybill_meta::{MetaError, OwnedMeta};
 use waybill_rt::{
-    Disk, Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, SharedClock, SharedDisk,
-    SharedEntropy, SharedNet, Supervisor,
+    Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, SharedClock, SharedDisk, SharedEntropy,
+    SharedNet, Supervisor,
 };
 use waybill_security::{
     AllowAll, Gate, SharedAudit, SharedAuthorizer, SharedQuotas, TracingAudit, Unlimited,
 };
-use waybill_storage::{EngineDeps, EngineOptions, FileWalDriver, LogEngine, WalDriver};
-use waybill_store::DiskStore;
+use waybill_storage::{EngineDeps, EngineOptions, LogEngine, WalDriver};
 use waybill_wal::{DirLock, FileWalOptions, LockError, RingOptions, WriterMode};
 
 use crate::broker::Broker;
+use crate::claim::ClaimError;
 use crate::config::BrokerConfig;
+use crate::ground::{Ground, Storage};
 use crate::serve::{BrokerDeps, StartError, start};
 
 /// What a node runs on.
@@ -40,7 +42,7 @@ pub struct Machine {
     pub metrics: Metrics,
     /// How calls that block are run.
     pub running: Running,
-    /// This process, named in lock files.
+    /// This process, named in lock files and claims.
     pub pid: u32,
 }
 
@@ -66,7 +68,11 @@ impl Machine {
 pub struct LocalOptions {
     /// The broker.
     pub broker: BrokerConfig,
-    /// The storage root.
+    /// Where everything durable lies.
+    pub storage: Storage,
+    /// The machine's name, for claims.
+    pub host: String,
+    /// The storage root, where it is a folder.
     pub root: PathBuf,
     /// Segments go through the page cache; else around it, where the file system can do so.
     pub page_cache: bool,
@@ -92,6 +98,8 @@ impl LocalOptions {
     pub fn new(broker: BrokerConfig, root: PathBuf) -> Self {
         Self {
             broker,
+            storage: Storage::Folder { chain: None },
+            host: String::new(),
             root,
             page_cache: false,
             ring: RingOptions::default(),
@@ -126,6 +134,9 @@ pub enum NodeError {
         /// What happened.
         error: io::Error,
     },
+    /// A store can not be used.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// The metadata can not be read.
     #[error(transparent)]
     Meta(#[from] MetaError),
@@ -137,11 +148,14 @@ pub enum NodeError {
     Broker(#[from] StartError),
 }
 
-/// A running node. Holds the lock on the storage root for life.
+/// A running node. Holds the lock on a storage root for life.
 pub struct LocalNode {
     /// The broker.
     pub broker: Arc<Broker>,
-    _lock: DirLock,
+    /// Told when the node should be stopped and started again soon, because its chain of WAL objects is long.
+    pub long: Arc<Notify>,
+    meta: Option<Arc<dyn OwnedMeta>>,
+    _lock: Option<DirLock>,
 }
 
 impl LocalNode {
@@ -150,22 +164,22 @@ impl LocalNode {
     /// # Errors
     /// A [`NodeError`] whose text says what to do.
     pub async fn start(options: LocalOptions, machine: Machine) -> Result<Self, NodeError> {
-        let lock = DirLock::take(&*machine.disk, &options.root, machine.pid)?;
-        refuse_without_metadata(&*machine.disk, &options.root)?;
-        let folder = options.root.join("meta");
-        let make = |path: &Path| {
-            machine.disk.create_dir_all(path)?;
-            machine.disk.sync_dir(&options.root)
-        };
-        make(&folder).map_err(|error| NodeError::Io { path: folder.clone(), error })?;
-        let meta = RedbMeta::open(&machine.disk, &folder.join("meta.redb"), machine.running)?;
-        let meta: SharedMeta = Arc::new(meta);
-        let store = DiskStore::open(Arc::clone(&machine.disk), &options.root, machine.running);
-        let store = store.map_err(|error| NodeError::Io { path: options.root.clone(), error })?;
-        let store = if options.page_cache { store.through_page_cache() } else { store };
+        let ground = Ground::open(&options, &machine).await?;
+        let owned = ground.owned.clone();
+        let started = Self::start_on(ground, options, machine).await;
+        if started.is_err()
+            && let Some(meta) = owned
+        {
+            meta.close().await;
+        }
+        started
+    }
+
+    async fn start_on(ground: Ground, options: LocalOptions, machine: Machine) -> Result<Self, NodeError> {
         let kafka = &options.broker;
         let engine = EngineOptions {
             node: kafka.node,
+            incarnation: ground.incarnation,
             retention_check: kafka.kafka_ms("log.retention.check.interval.ms"),
             producer_expiration_ms: kafka.kafka_number("producer.id.expiration.ms"),
             ..options.engine
@@ -173,27 +187,21 @@ impl LocalNode {
         let deps = EngineDeps {
             clock: Arc::clone(&machine.clock),
             entropy: Arc::clone(&machine.entropy),
-            meta: Arc::clone(&meta),
-            store: Arc::new(store),
-            wal: options.other_wal.unwrap_or_else(|| {
-                Arc::new(FileWalDriver {
-                    disk: Arc::clone(&machine.disk),
-                    dir: options.root.join("wal"),
-                    ring: options.ring,
-                    options: options.wal,
-                    clock: Arc::clone(&machine.clock),
-                    metrics: machine.metrics.clone(),
-                    pid: machine.pid,
-                })
-            }),
+            meta: Arc::clone(&ground.meta),
+            store: ground.store,
+            wal: ground.wal,
             metrics: machine.metrics.clone(),
             supervisor: machine.tasks.clone(),
         };
         let engine = LogEngine::open(engine, deps).await?;
+        if let Some(meta) = &ground.owned {
+            meta.start_upkeep();
+            machine.tasks.spawn("metadata owner", stay_owner(Arc::clone(meta), machine.tasks.clone()));
+        }
         let deps = BrokerDeps {
             cluster: engine.cluster_id(),
             engine,
-            meta,
+            meta: ground.meta,
             net: machine.net,
             clock: machine.clock,
             entropy: machine.entropy,
@@ -203,7 +211,8 @@ impl LocalNode {
             quotas: options.quotas,
             running: machine.running,
         };
-        Ok(Self { broker: start(options.broker, deps).await?, _lock: lock })
+        let broker = start(options.broker, deps).await?;
+        Ok(Self { broker, long: ground.long, meta: ground.owned, _lock: ground.lock })
     }
 
     /// Stops: sockets close, what is queued is written out, and all background tasks end.
@@ -214,28 +223,20 @@ impl LocalNode {
         self.broker.tasks.stopping().cancel();
         let closed = self.broker.engine.close().await.map_err(|error| error.to_string());
         let ended = self.broker.tasks.shutdown().await;
+        if let Some(meta) = &self.meta {
+            meta.close().await;
+        }
         ended.and(closed)
     }
 }
 
-/// A root that holds a log but no metadata is never treated as new.
-fn refuse_without_metadata(disk: &dyn Disk, root: &Path) -> Result<(), NodeError> {
-    let look = || -> io::Result<bool> {
-        if disk.exists(&root.join("meta/meta.redb"))? {
-            return Ok(false);
-        }
-        for folder in ["seg", "wal"] {
-            let path = root.join(folder);
-            if disk.exists(&path)? && disk.list(&path)?.iter().any(|name| !name.ends_with("lock")) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    };
-    match look() {
-        Ok(true) => Err(NodeError::NoMetadata(root.to_owned())),
-        Ok(false) => Ok(()),
-        Err(error) => Err(NodeError::Io { path: root.to_owned(), error }),
+/// A node that does not own the metadata any more ends, also when nobody changes anything.
+async fn stay_owner(meta: Arc<dyn OwnedMeta>, tasks: Supervisor) -> Result<(), &'static str> {
+    let stopping = tasks.stopping();
+    tokio::select! {
+        biased;
+        () = stopping.cancelled() => Ok(()),
+        () = meta.over() => Err("this process does not own the metadata any more: another one has opened it, or it failed"),
     }
 }
 

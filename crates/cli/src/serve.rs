@@ -1,17 +1,19 @@
-//! `waybill serve`: a broker on one machine.
+//! `waybill serve`: a broker, its storage in a folder or in a bucket.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use waybill_broker::{BrokerConfig, Endpoint, ListenerSpec};
+use waybill_store::Location;
 use waybill_types::BrokerId;
 
 mod node;
 pub(crate) mod stop;
+mod stores;
 
 pub(crate) use node::{Node, NodeOptions};
 
@@ -29,9 +31,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "WAYBILL_DATA_DIR", value_name = "DIR", default_value = "./waybill-data")]
     data_dir: PathBuf,
 
-    /// Where the log is kept: file:///PATH. Default: DIR/storage of --data-dir.
+    /// Where everything durable is kept: file:///PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX. In a bucket nothing is kept on this machine. Default: DIR/storage of --data-dir.
     #[arg(long, env = "WAYBILL_STORAGE", value_name = "URL")]
     storage: Option<String>,
+
+    /// Another store for the write-ahead log, as in --storage. To be given at every start, or never. Default: the bucket of --storage, or a ring of files in its folder.
+    #[arg(long, env = "WAYBILL_WAL_STORAGE", value_name = "URL")]
+    wal_storage: Option<String>,
 
     /// This broker's node id.
     #[arg(long, env = "WAYBILL_NODE_ID", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(0..))]
@@ -63,18 +69,16 @@ pub(crate) struct ServeArgs {
 }
 
 impl ServeArgs {
-    fn storage_root(&self) -> anyhow::Result<PathBuf> {
-        let Some(url) = &self.storage else { return Ok(self.data_dir.join("storage")) };
-        match url.split_once("://") {
-            Some(("file", path)) if path.starts_with('/') => Ok(PathBuf::from(path)),
-            Some(("file", _)) => {
-                bail!("--storage {url}: a file URL has an absolute path, as in file:///var/lib/waybill")
-            }
-            Some(("s3" | "gs" | "az", _)) => {
-                bail!("--storage {url}: object stores are not built yet; use file:///PATH or --data-dir")
-            }
-            _ => bail!("--storage {url} is no URL that is known: use file:///PATH"),
+    fn storage(&self) -> anyhow::Result<Location> {
+        match &self.storage {
+            None => Ok(Location::Folder(self.data_dir.join("storage"))),
+            Some(url) => url.parse().with_context(|| format!("--storage {url}")),
         }
+    }
+
+    fn wal_storage(&self) -> anyhow::Result<Option<Location>> {
+        let parse = |url: &String| url.parse().with_context(|| format!("--wal-storage {url}"));
+        self.wal_storage.as_ref().map(parse).transpose()
     }
 
     fn broker_config(&self) -> anyhow::Result<BrokerConfig> {
@@ -88,7 +92,10 @@ impl ServeArgs {
         if let Some(rack) = &self.rack {
             kafka.insert("broker.rack".to_owned(), rack.clone());
         }
-        let log_dir = self.storage_root()?.display().to_string();
+        let log_dir = match self.storage()? {
+            Location::Folder(path) => path.display().to_string(),
+            bucket => bucket.to_string(),
+        };
         Ok(BrokerConfig::new(BrokerId(self.node_id), listeners, advertised, kafka, log_dir)?)
     }
 }
@@ -122,27 +129,41 @@ fn setting(text: &str) -> anyhow::Result<(String, String)> {
     Ok((key.trim().to_owned(), value.to_owned()))
 }
 
-/// Runs a broker until SIGTERM or Ctrl-C.
+/// Runs a broker until SIGTERM or Ctrl-C. Where its log is a chain of objects that has become long, the broker is stopped
+/// and started again in between.
 ///
 /// # Errors
 /// When it can not start, or a part of it fails.
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let options = NodeOptions {
         broker: args.broker_config()?,
-        root: args.storage_root()?,
+        storage: args.storage()?,
+        wal_storage: args.wal_storage()?,
         http: args.http,
         page_cache: args.page_cache,
     };
-    let node = Node::start(options).await?;
-    for endpoint in &node.broker.endpoints {
-        tracing::info!(listener = %endpoint.listener, host = %endpoint.host, port = endpoint.port, "serving");
+    loop {
+        let node = Node::start(options.clone()).await?;
+        for endpoint in &node.broker.endpoints {
+            tracing::info!(listener = %endpoint.listener, host = %endpoint.host, port = endpoint.port, "serving");
+        }
+        tracing::info!(http = %node.http, cluster = %node.broker.controller.image().cluster, "ready");
+        let again = tokio::select! {
+            signal = stop::signal() => {
+                tracing::info!(signal = signal?, "stopping");
+                false
+            }
+            () = node.broker.tasks.failed() => false,
+            () = node.long() => {
+                tracing::info!("stopping, to start again with a new chain of the write-ahead log");
+                true
+            }
+        };
+        node.stop().await?;
+        if !again {
+            return Ok(());
+        }
     }
-    tracing::info!(http = %node.http, cluster = %node.broker.controller.image().cluster, "ready");
-    tokio::select! {
-        signal = stop::signal() => tracing::info!(signal = signal?, "stopping"),
-        () = node.broker.tasks.failed() => {}
-    }
-    node.stop().await
 }
 
 #[cfg(test)]
@@ -163,7 +184,8 @@ mod tests {
     #[test]
     fn without_flags_it_is_a_node_on_a_local_directory() {
         let args = args(&[]);
-        assert_eq!(args.storage_root().unwrap(), PathBuf::from("./waybill-data/storage"));
+        assert_eq!(args.storage().unwrap(), Location::Folder("./waybill-data/storage".into()));
+        assert_eq!(args.wal_storage().unwrap(), None);
         let config = args.broker_config().unwrap();
         assert_eq!(config.listeners[0].addr, "127.0.0.1:9092".parse().unwrap());
         assert_eq!(config.node, BrokerId(1));
@@ -187,7 +209,9 @@ mod tests {
         assert!(told(&["--listen", "0.0.0.0:9092"]).contains("--advertise"));
         assert!(told(&["--override", "log.retention.ms"]).contains("KEY=VALUE"));
         assert!(told(&["--override", "log.retention.ms=soon"]).contains("log.retention.ms"));
-        assert!(told(&["--storage", "s3://bucket"]).contains("not built yet"));
+        assert!(told(&["--storage", "http://bucket"]).contains("--storage http://bucket"));
         assert!(told(&["--storage", "file://relative"]).contains("absolute"));
+        let wal = args(&["--wal-storage", "/mnt/wal"]).wal_storage().unwrap_err();
+        assert!(format!("{wal:#}").contains("--wal-storage /mnt/wal"), "{wal:#}");
     }
 }

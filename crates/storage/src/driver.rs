@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
+use waybill_meta::WalKind;
 use waybill_types::{Incarnation, StoreId};
 use waybill_wal::{DurableFrame, SharedWal, WalPosition, WalSink};
 
@@ -33,8 +35,18 @@ impl WalOpenError {
 
 /// Opens a WAL.
 pub trait WalDriver: Send + Sync {
-    /// Locks the WAL and decides what the last incarnation left in it. Nothing is changed: a crash afterwards repeats
-    /// it.
+    /// The kind of WAL that it opens.
+    fn kind(&self) -> WalKind {
+        WalKind::File
+    }
+
+    /// The id that the WAL's store shows, where it has one of its own. `None`: it takes the one that is registered.
+    fn store_id(&self) -> BoxFuture<'_, Result<Option<StoreId>, WalOpenError>> {
+        std::future::ready(Ok(None)).boxed()
+    }
+
+    /// Locks the WAL, ends what the last incarnation wrote where others can write too, and decides what it left. A crash
+    /// afterwards repeats it.
     fn recover(
         &self,
         registration: WalRegistration,
@@ -46,7 +58,13 @@ pub trait RecoveredWal: Send {
     /// The next frames of [trim, end), in order; `None` at the end.
     fn next_frames(&mut self) -> BoxFuture<'_, Result<Option<Vec<DurableFrame>>, WalOpenError>>;
 
-    /// The trim that must be committed before the next incarnation writes.
+    /// Makes what must exist before `incarnation` is registered. Called once, at the end of the frames.
+    fn prepare(&mut self, incarnation: Incarnation) -> BoxFuture<'_, Result<(), WalOpenError>> {
+        let _ = incarnation;
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// The trim that must be committed before the next incarnation writes. Final once [`Self::prepare`] has succeeded.
     fn next_trim(&self) -> WalPosition;
 
     /// How many bytes the WAL holds at most before it must be trimmed.

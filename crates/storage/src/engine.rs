@@ -45,6 +45,7 @@ impl LogEngine {
     /// An [`OpenError`]; a later try sees the same state.
     pub async fn open(options: EngineOptions, deps: EngineDeps) -> Result<Arc<Self>, OpenError> {
         let identity = identify(&options, &deps).await?;
+        let incarnation = identity.next_incarnation(options.incarnation)?;
         let mut loaded = load(&deps).await?;
         let mut wal = deps.wal.recover(identity.registration()).await?;
         let metrics = StorageMetrics::default();
@@ -52,7 +53,7 @@ impl LogEngine {
         let services = Services::new(
             options,
             identity.cluster,
-            identity.next_incarnation(),
+            incarnation,
             Arc::clone(&deps.clock),
             Arc::clone(&deps.meta),
             Arc::clone(&deps.store),

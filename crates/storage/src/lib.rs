@@ -18,6 +18,7 @@ mod append;
 mod append_time;
 mod blocks;
 mod cache;
+mod chain_driver;
 mod change;
 mod committed;
 mod driver;
@@ -48,6 +49,7 @@ mod watch;
 
 pub use ack::{Ack, AckError};
 pub use append::{AppendInfo, AppendItem, Appended};
+pub use chain_driver::ChainWalDriver;
 pub use driver::{RecoveredWal, WalDriver, WalOpenError, WalRegistration};
 pub use engine::{CloseError, LogEngine};
 pub use epochs::Epochs;

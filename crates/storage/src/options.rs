@@ -6,7 +6,7 @@ use std::time::Duration;
 use waybill_meta::SharedMeta;
 use waybill_rt::{Metrics, SharedClock, SharedEntropy, Supervisor};
 use waybill_store::SharedStore;
-use waybill_types::BrokerId;
+use waybill_types::{BrokerId, Incarnation};
 
 use crate::driver::WalDriver;
 
@@ -19,6 +19,8 @@ pub struct EngineOptions {
     pub region: String,
     /// The name of the data store, kept in every index entry.
     pub placement: String,
+    /// The incarnation that this process has claimed, above the registered one. `None`: the lock makes it the next.
+    pub incarnation: Option<Incarnation>,
     /// Bytes of batches kept in memory for readers at the end of the log (`log cache`).
     pub log_cache_bytes: usize,
     /// Bytes of batches kept in memory until segments have them, when writing segments falls behind. At three quarters
@@ -50,6 +52,7 @@ impl Default for EngineOptions {
             node: BrokerId(1),
             region: "local".to_owned(),
             placement: "local".to_owned(),
+            incarnation: None,
             log_cache_bytes: 64 << 20,
             unflushed_cache_bytes: 96 << 20,
             flush_bytes: 32 << 20,

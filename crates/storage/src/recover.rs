@@ -12,7 +12,7 @@ use waybill_meta::{
     WalKind, WalTrimRecord, keys,
 };
 use waybill_rt::entropy::fresh_cluster_id;
-use waybill_types::{BrokerId, ClusterId, Incarnation, StoreId, TimestampMs, TopicId, TopicPartition};
+use waybill_types::{ClusterId, Incarnation, StoreId, TopicId, TopicPartition};
 use waybill_wal::{DurableFrame, FrameHeader, WalPosition};
 
 use crate::committed::Committed;
@@ -44,9 +44,17 @@ pub(crate) async fn identify(options: &EngineOptions, deps: &EngineDeps) -> Resu
     let next_object = deps.meta.get(&keys::object_ids()).await?;
     let next_object = next_object.map(|bytes| ObjectIdsRecord::decode(&bytes)).transpose()?;
     let trim = trim.map(|bytes| WalTrimRecord::decode(&bytes)).transpose()?;
+    let kind = deps.wal.kind();
+    if let Some(bytes) = &node {
+        check_kind(NodeRecord::decode(bytes)?.wal_kind, kind)?;
+    }
+    if kind == WalKind::Object {
+        refuse_others(options, deps).await?;
+    }
+    let shown = deps.wal.store_id().await?;
     let (cluster, node) = match (cluster, node) {
         (Some(cluster), Some(node)) => (ClusterRecord::decode(&cluster)?, NodeRecord::decode(&node)?),
-        (cluster, None) => register(options, deps, cluster).await?,
+        (cluster, None) => register(options, deps, cluster, shown).await?,
         (None, Some(_)) => {
             return Err(OpenError::Mismatch("the metadata names a node but no cluster".into()));
         }
@@ -55,8 +63,13 @@ pub(crate) async fn identify(options: &EngineOptions, deps: &EngineDeps) -> Resu
         let text = format!("the storage is of format level {}, this release knows {LEVEL}", cluster.level);
         return Err(OpenError::Mismatch(text));
     }
-    if node.wal_kind != WalKind::File {
-        return Err(OpenError::Mismatch("the node's write-ahead log is of another kind".into()));
+    if let Some(shown) = shown.filter(|shown| *shown != node.wal_store) {
+        let text = format!(
+            "this is not the write-ahead log's store that node {} is registered with: it shows the id {shown}, not {}; give \
+             the --wal-storage (or none) that the broker was started with before. Nothing was changed",
+            options.node, node.wal_store
+        );
+        return Err(OpenError::Mismatch(text));
     }
     Ok(Identity {
         cluster: cluster.cluster_id,
@@ -67,11 +80,42 @@ pub(crate) async fn identify(options: &EngineOptions, deps: &EngineDeps) -> Resu
     })
 }
 
+fn check_kind(registered: WalKind, asked: WalKind) -> Result<(), OpenError> {
+    let text = match (registered, asked) {
+        (WalKind::File, WalKind::Object) => {
+            "this storage's write-ahead log is a ring of local files, and moving it to an object store is not built yet: \
+             start without --wal-storage, or with a new --storage"
+        }
+        (WalKind::Object, WalKind::File) => {
+            "this storage's write-ahead log is on an object store: start with the --wal-storage that it was started with \
+             before, or with a new --storage"
+        }
+        _ => return Ok(()),
+    };
+    Err(OpenError::Mismatch(text.into()))
+}
+
+/// Without a lock, another node may live: it leads partitions whose end only its chain knows.
+async fn refuse_others(options: &EngineOptions, deps: &EngineDeps) -> Result<(), OpenError> {
+    for (_, value) in deps.meta.scan(keys::nodes()).await? {
+        let other = NodeRecord::decode(&value)?.node;
+        if other != options.node {
+            let text = format!(
+                "this storage belongs to node {other}, and several brokers on one storage are not built yet: start with \
+                 --node-id {other}, or with a new --storage"
+            );
+            return Err(OpenError::Mismatch(text));
+        }
+    }
+    Ok(())
+}
+
 /// The first commit of a node: its WAL's store id is durable before the WAL is made.
 async fn register(
     options: &EngineOptions,
     deps: &EngineDeps,
     cluster: Option<Bytes>,
+    shown: Option<StoreId>,
 ) -> Result<(ClusterRecord, NodeRecord), OpenError> {
     let now = deps.clock.now();
     let mut batch = Batch::default();
@@ -89,17 +133,22 @@ async fn register(
             record
         }
     };
-    let mut store = [0; 16];
-    deps.entropy.fill(&mut store);
-    let node = node_record(options.node, Incarnation(0), StoreId(store), now);
+    let store = shown.unwrap_or_else(|| {
+        let mut drawn = [0; 16];
+        deps.entropy.fill(&mut drawn);
+        StoreId(drawn)
+    });
+    let node = NodeRecord {
+        node: options.node,
+        incarnation: Incarnation(0),
+        wal_kind: deps.wal.kind(),
+        wal_store: store,
+        registered_at: now,
+    };
     batch.require(keys::node(options.node), None);
     batch.put(keys::node(options.node), node.encode());
     deps.meta.commit(batch).await?;
     Ok((record, node))
-}
-
-fn node_record(node: BrokerId, incarnation: Incarnation, store: StoreId, now: TimestampMs) -> NodeRecord {
-    NodeRecord { node, incarnation, wal_kind: WalKind::File, wal_store: store, registered_at: now }
 }
 
 impl Identity {
@@ -112,8 +161,19 @@ impl Identity {
         }
     }
 
-    pub(crate) fn next_incarnation(&self) -> Incarnation {
-        Incarnation(self.node.incarnation.get() + 1)
+    /// The incarnation that begins: the claimed one, which must be above the registered one.
+    pub(crate) fn next_incarnation(&self, claimed: Option<Incarnation>) -> Result<Incarnation, OpenError> {
+        let registered = self.node.incarnation;
+        match claimed {
+            None => Ok(Incarnation(registered.get() + 1)),
+            Some(claimed) if claimed > registered => Ok(claimed),
+            Some(claimed) => Err(OpenError::Mismatch(format!(
+                "incarnation {claimed} of node {} was claimed, but incarnation {registered} is registered: another process runs \
+                 as this node (give one of the two another --storage, or stop it), or objects below control/broker/ were \
+                 deleted, which must never be",
+                self.node.node
+            ))),
+        }
     }
 }
 
@@ -189,6 +249,7 @@ impl<'a> Recovery<'a> {
             }
         }
         self.write().await?;
+        wal.prepare(self.services.incarnation).await?;
         self.commit(identity, wal.next_trim()).await
     }
 
@@ -268,8 +329,11 @@ impl<'a> Recovery<'a> {
             self.loaded.partitions.insert(*id, stored);
         }
         let node = services.options.node;
-        let registered =
-            node_record(node, services.incarnation, identity.node.wal_store, services.clock.now());
+        let registered = NodeRecord {
+            incarnation: services.incarnation,
+            registered_at: services.clock.now(),
+            ..identity.node.clone()
+        };
         batch.require(keys::node(node), Some(identity.node.encode()));
         batch.put(keys::node(node), registered.encode());
         services.put_trim(trim, &mut batch);

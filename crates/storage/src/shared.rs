@@ -55,7 +55,7 @@ impl Shared {
     fn wal_is_pressed(&self) -> bool {
         let Ok(wal) = self.services.wal() else { return false };
         let trimmed = self.services.trim();
-        wal.flushable_end().0.saturating_sub(trimmed.0) >= self.wal_pressure
+        wal.flushable_end().0.saturating_sub(trimmed.0) >= self.wal_pressure || wal.wants_trim()
     }
 
     fn durable(&self, frames: Vec<DurableFrame>) {

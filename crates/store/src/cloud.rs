@@ -62,6 +62,13 @@ impl CloudStore {
         Self { remote, prefix }
     }
 
+    /// The plain client, which tries nothing again and counts nothing, and the prefix of all names: empty, or with a `/` at
+    /// its end.
+    #[must_use]
+    pub fn remote(&self) -> (Arc<dyn Remote>, &str) {
+        (Arc::clone(&self.remote), &self.prefix)
+    }
+
     fn path(&self, name: &str) -> Result<Path, StoreError> {
         if !is_name(name) {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "not an object name");

@@ -58,7 +58,6 @@ pub fn connect(
     variables: &Variables,
     folder: &FolderSeams,
 ) -> Result<SharedStore, ConnectError> {
-    let settings = |why: String| ConnectError::Settings { location: location.clone(), why };
     match location {
         Location::Folder(path) => {
             let opened = DiskStore::open_as(
@@ -71,16 +70,25 @@ pub fn connect(
             let store = opened.map_err(|error| ConnectError::Folder { location: location.clone(), error })?;
             Ok(Arc::new(store))
         }
-        Location::Bucket { cloud: Cloud::S3, bucket, prefix, .. } => {
-            Ok(Arc::new(s3(bucket, prefix, variables).map_err(settings)?))
-        }
-        Location::Bucket { cloud: Cloud::Gcs, bucket, prefix, .. } => {
-            Ok(Arc::new(gcs(bucket, prefix, variables).map_err(settings)?))
-        }
-        Location::Bucket { cloud: Cloud::Azure, bucket, account, prefix } => {
-            Ok(Arc::new(azure(bucket, account.as_deref(), prefix, variables).map_err(settings)?))
-        }
+        Location::Bucket { .. } => Ok(Arc::new(connect_bucket(location, variables)?)),
     }
+}
+
+/// As [`connect`], for a bucket, whose plain client others may need too.
+///
+/// # Errors
+/// A [`ConnectError`] that names what to change; also when the location is a folder.
+pub fn connect_bucket(location: &Location, variables: &Variables) -> Result<CloudStore, ConnectError> {
+    let Location::Bucket { cloud, bucket, account, prefix } = location else {
+        let why = "it is a folder, not a bucket".to_owned();
+        return Err(ConnectError::Settings { location: location.clone(), why });
+    };
+    let store = match cloud {
+        Cloud::S3 => s3(bucket, prefix, variables),
+        Cloud::Gcs => gcs(bucket, prefix, variables),
+        Cloud::Azure => azure(bucket, account.as_deref(), prefix, variables),
+    };
+    store.map_err(|why| ConnectError::Settings { location: location.clone(), why })
 }
 
 fn is_true(value: Option<&str>) -> bool {

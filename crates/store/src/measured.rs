@@ -25,8 +25,10 @@ pub struct Limits {
     pub request: Duration,
     /// As much more for each MiB that it carries.
     pub per_mib: Duration,
-    /// A read or LIST with all its tries.
+    /// A read or delete with all its tries.
     pub total: Duration,
+    /// A LIST with all its pages and tries.
+    pub list: Duration,
     /// The first pause between tries; doubled up to a second.
     pub pause: Duration,
     /// At most this share of reads is sent twice. 0: none.
@@ -39,6 +41,7 @@ impl Default for Limits {
             request: Duration::from_secs(5),
             per_mib: Duration::from_millis(500),
             total: Duration::from_secs(25),
+            list: Duration::from_secs(120),
             pause: Duration::from_millis(50),
             hedged_share: 0.05,
         }
@@ -127,11 +130,11 @@ impl Measured {
     /// Tries again while errors may pass and there is time.
     async fn again<T>(
         &self,
+        total: Duration,
         mut attempt: impl FnMut() -> BoxFuture<'static, Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let limits = self.shared.limits;
-        let until = self.shared.clock.monotonic() + limits.total;
-        let mut pause = limits.pause;
+        let until = self.shared.clock.monotonic() + total;
+        let mut pause = self.shared.limits.pause;
         loop {
             let result = attempt().await;
             match &result {
@@ -232,13 +235,14 @@ impl ObjectStore for Measured {
 
     fn get(&self, name: &str, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>> {
         let name = name.to_owned();
-        async move { self.again(|| self.hedged_read(&name, range.clone())).await }.boxed()
+        async move { self.again(self.shared.limits.total, || self.hedged_read(&name, range.clone())).await }
+            .boxed()
     }
 
     fn len(&self, name: &str) -> BoxFuture<'_, Result<u64, StoreError>> {
         let name = name.to_owned();
         async move {
-            self.again(|| {
+            self.again(self.shared.limits.total, || {
                 let (this, name) = (self.clone(), name.clone());
                 async move {
                     this.request(Operation::Head, &name, this.time_for(0), this.inner.len(&name)).await
@@ -253,7 +257,7 @@ impl ObjectStore for Measured {
     fn delete(&self, name: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         let name = name.to_owned();
         async move {
-            self.again(|| {
+            self.again(self.shared.limits.total, || {
                 let (this, name) = (self.clone(), name.clone());
                 async move {
                     this.request(Operation::Delete, &name, this.time_for(0), this.inner.delete(&name)).await
@@ -268,11 +272,11 @@ impl ObjectStore for Measured {
     fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
         let prefix = prefix.to_owned();
         async move {
-            self.again(|| {
+            self.again(self.shared.limits.list, || {
                 let (this, prefix) = (self.clone(), prefix.clone());
                 async move {
                     // A LIST of many pages may take its while.
-                    let time = this.shared.limits.total;
+                    let time = this.shared.limits.list;
                     this.request(Operation::List, &prefix, time, this.inner.list(&prefix)).await
                 }
                 .boxed()

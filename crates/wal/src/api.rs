@@ -129,6 +129,11 @@ pub trait Wal: Send + Sync + 'static {
     /// and trimming to it frees space (a file boundary of the ring).
     fn flushable_end(&self) -> WalPosition;
 
+    /// Whether segments should be made of what is flushable, however few bytes it has: recovery would take long.
+    fn wants_trim(&self) -> bool {
+        false
+    }
+
     /// Asks that what is durable now becomes flushable soon (at a clean stop, or when memory is short).
     fn roll(&self);
 

@@ -18,6 +18,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use waybill_broker::{BrokerConfig, ListenerSpec};
 use waybill_rt::{Metrics, RealClock};
+use waybill_store::Location;
 use waybill_types::BrokerId;
 use waybill_visibility::load::Format;
 use waybill_visibility::{VisibilityConfig, serve};
@@ -96,7 +97,14 @@ async fn start_node(folder: &Path) -> anyhow::Result<Node> {
     let root = folder.join("storage");
     let log_dir = root.display().to_string();
     let broker = BrokerConfig::new(BrokerId(1), vec![listener], Vec::new(), Default::default(), log_dir)?;
-    Node::start(NodeOptions { broker, root, http: free(8080), page_cache: false }).await
+    let options = NodeOptions {
+        broker,
+        storage: Location::Folder(root),
+        wal_storage: None,
+        http: free(8080),
+        page_cache: false,
+    };
+    Node::start(options).await
 }
 
 fn bootstrap(node: &Node) -> anyhow::Result<String> {

@@ -1,21 +1,26 @@
-//! A node of this machine: the broker on a directory, and its HTTP port.
+//! A node of this machine: the broker on a folder or bucket, and its HTTP port.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use waybill_broker::{Broker, BrokerConfig, LocalNode, LocalOptions, Machine};
+use waybill_store::Location;
+
+use super::stores::{self, Opened};
 
 /// What a node is started with.
+#[derive(Clone)]
 pub(crate) struct NodeOptions {
     /// Segments go through the page cache.
     pub(crate) page_cache: bool,
     /// The broker.
     pub(crate) broker: BrokerConfig,
-    /// The storage root.
-    pub(crate) root: PathBuf,
+    /// Where everything durable is.
+    pub(crate) storage: Location,
+    /// Where the write-ahead log is, if elsewhere.
+    pub(crate) wal_storage: Option<Location>,
     /// Where health, readiness and metrics are served.
     pub(crate) http: SocketAddr,
 }
@@ -42,9 +47,13 @@ impl Node {
         let http = listener.local_addr()?;
         let machine = Machine::real();
         let tasks = machine.tasks.clone();
+        let Opened { root, storage } =
+            stores::open(&options.storage, options.wal_storage.as_ref(), &machine).await?;
         let local = LocalOptions {
             page_cache: options.page_cache,
-            ..LocalOptions::new(options.broker, options.root)
+            storage,
+            host: stores::host(),
+            ..LocalOptions::new(options.broker, root)
         };
         let inner = LocalNode::start(local, machine).await?;
         let broker = Arc::clone(&inner.broker);
@@ -54,6 +63,11 @@ impl Node {
             axum::serve(listener, routes).with_graceful_shutdown(stopping.cancelled_owned()).await
         });
         Ok(Self { broker, http, inner })
+    }
+
+    /// Resolves when the node should be stopped and started again soon, because its chain of WAL objects is long.
+    pub(crate) async fn long(&self) {
+        self.inner.long.notified().await;
     }
 
     /// Stops the node: writes out what is queued, ends every task.

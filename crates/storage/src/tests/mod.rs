@@ -1,5 +1,6 @@
 //! The engine on stores in memory.
 
+mod chain;
 mod closing;
 mod delete;
 mod durability;

@@ -38,7 +38,7 @@ impl World {
     pub(crate) fn client(&self) -> (StoreClient, SharedStore) {
         let client = self.store.client();
         let ms = Duration::from_millis;
-        let limits = Limits { request: ms(1_500), total: ms(4_000), ..Limits::default() };
+        let limits = Limits { request: ms(1_500), total: ms(4_000), list: ms(4_000), ..Limits::default() };
         let entropy = SeededEntropy::shared(self.entropy.next_u64());
         let clock = Arc::clone(&self.clock);
         let measured = Measured::new(client.shared(), clock, entropy, limits, StoreMetrics::default());

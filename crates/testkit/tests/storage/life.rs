@@ -8,12 +8,15 @@ use futures::FutureExt;
 use waybill_meta::{Batch, Record, RedbMeta, SharedMeta, TopicRecord, keys};
 use waybill_rt::{Disk, Entropy, Metrics, Running, SeededEntropy, SharedClock, Supervisor};
 use waybill_storage::{
-    Ack, AppendError, AppendInfo, EngineDeps, EngineOptions, FileWalDriver, LogEngine, Partition, ReadBound,
-    ReadError, ReadRequest, Sabotage,
+    Ack, AppendError, AppendInfo, ChainWalDriver, EngineDeps, EngineOptions, FileWalDriver, LogEngine,
+    Partition, ReadBound, ReadError, ReadRequest, Sabotage, WalDriver,
 };
-use waybill_store::DiskStore;
+use waybill_store::{DiskStore, Limits, Measured, StoreMetrics};
 use waybill_testkit::disk::SimDisk;
-use waybill_types::{Offset, PartitionId, TimestampMs, TopicId, TopicPartition};
+use waybill_testkit::store::FaultyStore;
+use waybill_types::{BrokerId, Incarnation, Offset, PartitionId, TimestampMs, TopicId, TopicPartition};
+use waybill_wal::chain::options::ChainOptions;
+use waybill_wal::chain::pace::PaceOptions;
 use waybill_wal::{FileWalOptions, Pace, RingOptions, WriterMode};
 
 use crate::model::{Checked, Model, Sent};
@@ -21,6 +24,14 @@ use crate::model::{Checked, Model, Sent};
 const ROOT: &str = "/root";
 /// Batches of one producer in flight (`max.in.flight.requests.per.connection`).
 const IN_FLIGHT: usize = 5;
+
+/// Where the log of a life is.
+pub(crate) enum Log<'a> {
+    /// In a ring of files on the disk.
+    Ring,
+    /// In a chain of objects, as an incarnation that this life alone has claimed.
+    Chain(&'a FaultyStore, u64),
+}
 
 /// How the engine of a run is set up.
 #[derive(Debug, Clone)]
@@ -52,6 +63,61 @@ impl Setup {
     }
 }
 
+fn ring(disk: &SimDisk, setup: &Setup, clock: &SharedClock, seed: u64) -> FileWalDriver {
+    let (longest, entropy) = (setup.longest_pace_ms, SeededEntropy::new(seed));
+    let pace: Pace = Arc::new(move |_| Duration::from_millis(entropy.below(longest + 1)));
+    FileWalDriver {
+        disk: disk.shared(),
+        dir: Path::new(ROOT).join("wal"),
+        ring: RingOptions { files: setup.files, file_size: setup.file_size, ..RingOptions::default() },
+        options: FileWalOptions {
+            queue_bytes: 64 << 10,
+            group_bytes: 8 << 10,
+            zero_step: 16 << 10,
+            frame_headroom: 8 << 10,
+            free_min: 0,
+            mode: WriterMode::Task { pace: Some(pace) },
+            ..FileWalOptions::default()
+        },
+        clock: Arc::clone(clock),
+        metrics: Metrics::default(),
+        pid: 1,
+    }
+}
+
+fn chain(
+    store: &FaultyStore,
+    setup: &Setup,
+    clock: &SharedClock,
+    seed: u64,
+    tasks: &Supervisor,
+) -> ChainWalDriver {
+    let ms = Duration::from_millis;
+    let entropy = SeededEntropy::shared(seed);
+    let limits = Limits { request: ms(200), total: ms(2_000), list: ms(2_000), ..Limits::default() };
+    let (client, metrics) = (store.client().shared(), StoreMetrics::default());
+    let options = ChainOptions {
+        depth: 1 << (setup.files % 3),
+        largest: 64 << 10,
+        queue_bytes: 64 << 10,
+        pace: PaceOptions::unpaid(),
+        budget: ms(3_000),
+        stretch: 4_000,
+        stretch_slots: 4 + setup.longest_pace_ms,
+        ..ChainOptions::default()
+    };
+    ChainWalDriver {
+        node: BrokerId(1),
+        store: Measured::new(client, Arc::clone(clock), Arc::clone(&entropy), limits, metrics),
+        options,
+        long: Arc::default(),
+        clock: Arc::clone(clock),
+        entropy,
+        metrics: Metrics::default(),
+        tasks: tasks.clone(),
+    }
+}
+
 /// A process that is up.
 pub(crate) struct Life {
     pub(crate) engine: Arc<LogEngine>,
@@ -68,6 +134,7 @@ pub(crate) enum Down {
 impl Life {
     pub(crate) async fn start(
         disk: &SimDisk,
+        log: Log<'_>,
         setup: &Setup,
         clock: &SharedClock,
         seed: u64,
@@ -81,36 +148,25 @@ impl Life {
         let meta = RedbMeta::open(&disk.shared(), &root.join("meta/meta.redb"), Running::Inline);
         let meta: SharedMeta = Arc::new(meta.map_err(|error| down(&error))?);
         let store = DiskStore::open(disk.shared(), root, Running::Inline).map_err(|error| down(&error))?;
-        let (longest, entropy) = (setup.longest_pace_ms, SeededEntropy::new(seed));
-        let pace: Pace = Arc::new(move |_| Duration::from_millis(entropy.below(longest + 1)));
         let supervisor = Supervisor::default();
-        let wal = FileWalDriver {
-            disk: disk.shared(),
-            dir: root.join("wal"),
-            ring: RingOptions { files: setup.files, file_size: setup.file_size, ..RingOptions::default() },
-            options: FileWalOptions {
-                queue_bytes: 64 << 10,
-                group_bytes: 8 << 10,
-                zero_step: 16 << 10,
-                frame_headroom: 8 << 10,
-                free_min: 0,
-                mode: WriterMode::Task { pace: Some(pace) },
-                ..FileWalOptions::default()
-            },
-            clock: Arc::clone(clock),
-            metrics: Metrics::default(),
-            pid: 1,
+        let mut engine = setup.engine.clone();
+        let wal: Arc<dyn WalDriver> = match log {
+            Log::Ring => Arc::new(ring(disk, setup, clock, seed)),
+            Log::Chain(store, incarnation) => {
+                engine.incarnation = Some(Incarnation(incarnation));
+                Arc::new(chain(store, setup, clock, seed, &supervisor))
+            }
         };
         let deps = EngineDeps {
             clock: Arc::clone(clock),
             entropy: Arc::new(SeededEntropy::new(seed)),
             meta: Arc::clone(&meta),
             store: Arc::new(store),
-            wal: Arc::new(wal),
+            wal,
             metrics: Metrics::default(),
             supervisor: supervisor.clone(),
         };
-        let opened = LogEngine::open(setup.engine.clone(), deps).await;
+        let opened = LogEngine::open(engine, deps).await;
         let engine = opened.map_err(|error| Down::Refused(error.to_string()))?;
         Ok(Self { engine, meta, supervisor })
     }

@@ -1,4 +1,5 @@
-//! The log engine on a disk that loses, tears and fails: redb, segments and the file WAL together.
+//! The log engine on a disk that loses, tears and fails: redb, segments and the file WAL together;
+//! or with the log in a chain of objects, on a store where everything goes wrong now and then.
 //!
 //! - [`life`]: one life of a process: start, load by clients that retry, death.
 //! - [`model`]: what clients were told, held against what the log shows.

@@ -6,9 +6,10 @@ use waybill_rt::{Entropy, SeededEntropy, VirtualClock};
 use waybill_storage::Sabotage;
 use waybill_testkit::disk::{Fault, OpKind, SimDisk, SimDiskOptions};
 use waybill_testkit::seeds;
+use waybill_testkit::store::{FaultOptions, FaultyStore, Latency};
 use waybill_types::TimestampMs;
 
-use crate::life::{Down, Life, Setup};
+use crate::life::{Down, Life, Log, Setup};
 use crate::model::Model;
 
 /// What a run was, to compare two of one seed.
@@ -21,7 +22,28 @@ struct Run {
     time: Duration,
 }
 
+/// As a bad day has it, but quick, so that a short life sees many answers.
+fn rough() -> FaultOptions {
+    let ms = Duration::from_millis;
+    FaultOptions {
+        put: Latency::new(ms(2), ms(12)),
+        get: Latency::new(ms(1), ms(6)),
+        list: Latency::new(ms(2), ms(10)),
+        latest: ms(2_000),
+        ..FaultOptions::rough()
+    }
+}
+
+fn calm() -> FaultOptions {
+    let FaultOptions { put, get, list, .. } = rough();
+    FaultOptions { put, get, list, ..FaultOptions::calm() }
+}
+
 fn simulate(seed: u64, sabotage: Sabotage) -> Result<Run, String> {
+    lives(seed, sabotage, false)
+}
+
+fn lives(seed: u64, sabotage: Sabotage, chained: bool) -> Result<Run, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let clock = VirtualClock::shared(TimestampMs(1_000));
@@ -29,16 +51,20 @@ fn simulate(seed: u64, sabotage: Sabotage) -> Result<Run, String> {
         let setup = Setup::draw(&entropy, sabotage);
         let sector = if entropy.below(2) == 0 { 512 } else { 4096 };
         let mut disk = SimDisk::new(seed, SimDiskOptions { sector, ..SimDiskOptions::default() });
+        let objects = FaultyStore::new(seed, rough(), clock.clone());
         let mut model = Model::default();
         let (lives, mut up) = (2 + entropy.below(5), 0);
         for life in 0..=lives {
             // The last life has no faults: it must come up and shows that everything acked is there, once.
             let calm = life == lives;
-            if !calm {
+            if calm {
+                objects.behave(self::calm());
+            } else {
                 plan_faults(&disk, &entropy);
             }
             let steps = 20 + entropy.below(120);
-            match Life::start(&disk, &setup, &clock, entropy.next_u64()).await {
+            let log = if chained { Log::Chain(&objects, life + 1) } else { Log::Ring };
+            match Life::start(&disk, log, &setup, &clock, entropy.next_u64()).await {
                 Ok(process) => {
                     up += 1;
                     let faulty = !calm;
@@ -63,7 +89,8 @@ fn simulate(seed: u64, sabotage: Sabotage) -> Result<Run, String> {
             disk = if entropy.below(3) > 0 { disk.crash() } else { disk.kill() };
         }
         let Model { acked, duplicates, .. } = model;
-        Ok(Run { trace: disk.trace(), acked, duplicates, lives: up, time: clock.monotonic() })
+        let trace = disk.trace() ^ objects.trace();
+        Ok(Run { trace, acked, duplicates, lives: up, time: clock.monotonic() })
     })
 }
 
@@ -95,9 +122,24 @@ fn nothing_acked_is_lost_or_doubled_over_random_lives() {
 }
 
 #[test]
+fn nothing_acked_is_lost_or_doubled_with_the_log_in_a_chain_on_a_bad_store() {
+    let (mut acked, mut duplicates) = (0, 0);
+    let seeds = seeds::run("storage-chain", Duration::from_secs(3), |seed| {
+        let run = lives(seed, Sabotage::None, true)?;
+        acked += run.acked;
+        duplicates += run.duplicates;
+        Ok(())
+    });
+    println!("storage, chain: {acked} batches acked, {duplicates} retries known");
+    assert!(acked > 15 * seeds, "a simulation that hardly acks anything proves nothing: {acked}");
+}
+
+#[test]
 fn one_seed_gives_one_run() {
     for seed in 0..3 {
         assert_eq!(simulate(seed, Sabotage::None).unwrap(), simulate(seed, Sabotage::None).unwrap());
+        let chained = || lives(seed, Sabotage::None, true).unwrap();
+        assert_eq!(chained(), chained());
     }
     assert_ne!(simulate(0, Sabotage::None).unwrap(), simulate(1, Sabotage::None).unwrap());
 }

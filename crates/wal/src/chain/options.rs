@@ -30,6 +30,8 @@ pub struct ChainOptions {
     pub bytes: u64,
     /// Segments may be made of each stretch of so many bytes.
     pub stretch: u64,
+    /// And of so many slots, however little is in them: what recovery must walk is bounded by them.
+    pub stretch_slots: u64,
     /// The rule that is left out; nothing without the feature `sim`.
     pub sabotage: Sabotage,
 }
@@ -59,6 +61,7 @@ impl Default for ChainOptions {
             slots: 16_384,
             bytes: 32 << 30,
             stretch: 32 << 20,
+            stretch_slots: 512,
             sabotage: Sabotage::None,
         }
     }

@@ -42,6 +42,8 @@ pub(crate) struct Driver {
     requests: FuturesUnordered<BoxFuture<'static, WriterEvent>>,
     next: WalPosition,
     flushable: WalPosition,
+    /// The first slot that is not below `flushable`.
+    flushable_slot: Slot,
     creates: Quantile,
     waited_for_depth: bool,
 }
@@ -62,6 +64,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         requests: FuturesUnordered::new(),
         next: start,
         flushable: start,
+        flushable_slot: 1,
         creates: Quantile::new(0.95, Duration::from_millis(100)),
         waited_for_depth: false,
         shared: Arc::clone(&shared),
@@ -169,6 +172,7 @@ impl Driver {
                 }
                 if std::mem::take(&mut state.roll) {
                     self.flushable = WalPosition(self.shared.durable_end.load(Ordering::Acquire));
+                    self.flushable_slot = self.writer.durable();
                     self.shared.flushable_end.store(self.flushable.0, Ordering::Release);
                 }
                 let (filling, alone) = (state.filling(), self.writer.in_flight() == 0);
@@ -336,8 +340,11 @@ impl Driver {
             }
         }
         let end = WalPosition(self.shared.durable_end.load(Ordering::Acquire));
-        if end.0.saturating_sub(self.flushable.0) >= self.shared.options.stretch {
-            self.flushable = end;
+        let options = &self.shared.options;
+        if end.0.saturating_sub(self.flushable.0) >= options.stretch
+            || below.saturating_sub(self.flushable_slot) >= options.stretch_slots
+        {
+            (self.flushable, self.flushable_slot) = (end, below);
             self.shared.flushable_end.store(end.0, Ordering::Release);
         }
         self.shared.sink.durable(reported);

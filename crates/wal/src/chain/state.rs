@@ -100,6 +100,11 @@ impl State {
         self.places.insert(place.head.position, place);
     }
 
+    /// Durable objects that are not trimmed.
+    pub(crate) fn slots_held(&self) -> u64 {
+        self.places.len() as u64
+    }
+
     /// The object that holds a position.
     pub(crate) fn find(&self, position: WalPosition) -> Option<&Place> {
         let (_, place) = self.places.range(..=position).next_back()?;

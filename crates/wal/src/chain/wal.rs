@@ -222,6 +222,11 @@ impl Wal for ChainWal {
         WalPosition(self.shared.flushable_end.load(Ordering::Acquire))
     }
 
+    fn wants_trim(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.slots_held() >= self.shared.options.stretch_slots && self.flushable_end() > state.trim
+    }
+
     fn roll(&self) {
         self.shared.state.lock().roll = true;
         self.shared.wake.notify_one();

@@ -1,0 +1,115 @@
+//! From `--storage` and `--wal-storage` to what a node stands on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use waybill_broker::{ChainStorage, Machine, Storage};
+use waybill_meta::{SlateHome, SlateOptions};
+use waybill_rt::Supervisor;
+use waybill_store::{
+    FolderSeams, Limits, Location, Measured, Purpose, SharedStore, Sharing, StoreMetrics, Variables, connect,
+    connect_bucket, probe,
+};
+use waybill_wal::chain::options::ChainOptions;
+use waybill_wal::chain::pace::PaceOptions;
+
+/// Objects of a chain. Three quarters of it make the broker go on with another chain.
+const CHAIN_SLOTS: u64 = 65_536;
+/// Bytes of a chain, likewise.
+const CHAIN_BYTES: u64 = 256 << 30;
+
+/// What was opened.
+pub(crate) struct Opened {
+    /// The storage root, where it is a folder.
+    pub(crate) root: PathBuf,
+    pub(crate) storage: Storage,
+}
+
+/// Connects to stores and checks that they can be used.
+///
+/// # Errors
+/// With the location and what to do.
+pub(crate) async fn open(
+    storage: &Location,
+    wal_storage: Option<&Location>,
+    machine: &Machine,
+) -> anyhow::Result<Opened> {
+    let counted = StoreMetrics::default();
+    let chain = match wal_storage {
+        Some(location) => Some(chain(location, machine, &counted).await?),
+        None => None,
+    };
+    if let Location::Folder(root) = storage {
+        if chain.is_some() {
+            counted.register(&machine.metrics);
+        }
+        return Ok(Opened { root: root.clone(), storage: Storage::Folder { chain } });
+    }
+    counted.register(&machine.metrics);
+    let bucket = connect_bucket(storage, &variables())?;
+    let (remote, prefix) = bucket.remote();
+    let path = format!("{prefix}meta");
+    let data = measured(Arc::new(bucket), machine, &counted);
+    check(&data, storage, machine).await?;
+    let chain =
+        chain.unwrap_or_else(|| ChainStorage { store: data.clone(), options: chain_options(storage) });
+    let meta = SlateHome {
+        store: remote,
+        path,
+        options: SlateOptions::default(),
+        clock: Arc::clone(&machine.clock),
+        // Not the node's: the log's last commits come after that one has stopped.
+        tasks: Supervisor::default(),
+    };
+    Ok(Opened { root: PathBuf::new(), storage: Storage::Bucket { data, meta: Arc::new(meta), chain } })
+}
+
+/// This machine's name, for humans.
+pub(crate) fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+async fn chain(
+    location: &Location,
+    machine: &Machine,
+    counted: &StoreMetrics,
+) -> anyhow::Result<ChainStorage> {
+    let seams = FolderSeams {
+        disk: Arc::clone(&machine.disk),
+        entropy: Arc::clone(&machine.entropy),
+        running: machine.running,
+        sharing: Sharing::Shared,
+    };
+    let store = measured(connect(location, &variables(), &seams)?, machine, counted);
+    check(&store, location, machine).await?;
+    Ok(ChainStorage { store, options: chain_options(location) })
+}
+
+fn measured(store: SharedStore, machine: &Machine, counted: &StoreMetrics) -> Measured {
+    let (clock, entropy) = (Arc::clone(&machine.clock), Arc::clone(&machine.entropy));
+    Measured::new(store, clock, entropy, Limits::default(), counted.clone())
+}
+
+async fn check(store: &Measured, location: &Location, machine: &Machine) -> anyhow::Result<()> {
+    let control = store.for_purpose(Purpose::Control);
+    let checked = probe(&*control, &*machine.clock, &*machine.entropy).await;
+    checked.with_context(|| format!("{location} can not be used"))
+}
+
+fn chain_options(location: &Location) -> ChainOptions {
+    // Requests to a bucket cost money, those to a file system only time.
+    let pace = match location {
+        Location::Folder(_) => PaceOptions::unpaid(),
+        Location::Bucket { .. } => PaceOptions::default(),
+    };
+    ChainOptions { pace, slots: CHAIN_SLOTS, bytes: CHAIN_BYTES, ..ChainOptions::default() }
+}
+
+/// The environment, without what is no text.
+fn variables() -> Variables {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
