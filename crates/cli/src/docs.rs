@@ -18,7 +18,7 @@ fn render() -> String {
     );
     let mut program = crate::Cli::command();
     program.build();
-    for name in ["serve", "visibility", "load", "mapping test", "track", "demo"] {
+    for name in ["serve", "visibility", "load", "mapping test", "track", "demo", "fsck"] {
         let found = name.split(' ').try_fold(&program, |command, word| command.find_subcommand(word));
         let command = found.expect("a known command");
         let _ = write!(

@@ -4,6 +4,7 @@
 //! - [`serve`]: a broker. [`visibility`]: the service that answers.
 //! - [`load`], [`mapping`], [`track`]: files in, mappings tried, answers out. [`quarantine`]: what was refused. [`demo`]: all of it at once.
 //! - [`kafka`]: what the commands that use librdkafka share.
+//! - [`fsck`]: checks what a broker has left.
 //! - [`topic`], [`group`]: administration over the Kafka protocol; [`admin`]: what they share.
 //! - [`output`]: tables or JSON.
 
@@ -11,6 +12,7 @@ mod admin;
 mod demo;
 #[cfg(test)]
 mod docs;
+mod fsck;
 mod group;
 mod kafka;
 mod load;
@@ -59,6 +61,8 @@ enum Command {
     Quarantine(quarantine::QuarantineArgs),
     /// Runs everything at once, with events of its own.
     Demo(demo::DemoArgs),
+    /// Checks storage while no broker runs on it. Changes nothing.
+    Fsck(fsck::FsckArgs),
     /// Administers topics.
     Topic(topic::TopicArgs),
     /// Administers consumer groups.
@@ -98,6 +102,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             tokio::task::spawn_blocking(move || quarantine::run(&args, cli.output)).await?
         }
         Command::Demo(args) => demo::run(args).await,
+        Command::Fsck(args) => fsck::run(args, cli.output).await,
         Command::Topic(args) => topic::run(args, cli.output).await,
         Command::Group(args) => group::run(args, cli.output).await,
     }

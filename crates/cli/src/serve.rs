@@ -13,7 +13,7 @@ use waybill_types::BrokerId;
 
 mod node;
 pub(crate) mod stop;
-mod stores;
+pub(crate) mod stores;
 
 pub(crate) use node::{Node, NodeOptions};
 
@@ -70,15 +70,11 @@ pub(crate) struct ServeArgs {
 
 impl ServeArgs {
     fn storage(&self) -> anyhow::Result<Location> {
-        match &self.storage {
-            None => Ok(Location::Folder(self.data_dir.join("storage"))),
-            Some(url) => url.parse().with_context(|| format!("--storage {url}")),
-        }
+        stores::storage(self.storage.as_deref(), &self.data_dir)
     }
 
     fn wal_storage(&self) -> anyhow::Result<Option<Location>> {
-        let parse = |url: &String| url.parse().with_context(|| format!("--wal-storage {url}"));
-        self.wal_storage.as_ref().map(parse).transpose()
+        stores::wal_storage(self.wal_storage.as_deref())
     }
 
     fn broker_config(&self) -> anyhow::Result<BrokerConfig> {

@@ -10,6 +10,8 @@
 //! Thin: [`engine`] (open, close, partitions), [`recover`] (start), [`ledger`] (who may commit), [`blocks`] and [`cache`] (pieces of
 //! segments in memory), [`log_cache`] (order of the WAL and what leaves memory), [`driver`] (kinds of WAL).
 //!
+//! [`fsck`] looks at all of it from outside.
+//!
 //! Invariants: nothing is acked, shown or answered before it is durable. The metadata store is not on the way of an
 //! append. A batch's bytes are never changed once it has its offset.
 
@@ -27,6 +29,7 @@ mod epochs;
 mod error;
 mod file_driver;
 mod flush;
+mod fsck;
 mod index;
 mod ledger;
 mod log_cache;
@@ -55,6 +58,7 @@ pub use engine::{CloseError, LogEngine};
 pub use epochs::Epochs;
 pub use error::{AppendError, DeleteError, OpenError, ReadError};
 pub use file_driver::FileWalDriver;
+pub use fsck::{Checked, Finding, FsckError, FsckReport, Severity, fsck};
 pub use lookup::TimestampOffset;
 pub use options::{EngineDeps, EngineOptions, Sabotage};
 pub use partition::Partition;

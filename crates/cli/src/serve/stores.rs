@@ -1,6 +1,6 @@
 //! From `--storage` and `--wal-storage` to what a node stands on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -65,6 +65,34 @@ pub(crate) async fn open(
     Ok(Opened { root: PathBuf::new(), storage: Storage::Bucket { data, meta: Arc::new(meta), chain } })
 }
 
+/// What `--storage` says, or the folder of `--data-dir`.
+///
+/// # Errors
+/// When it is not a place for storage.
+pub(crate) fn storage(url: Option<&str>, data_dir: &Path) -> anyhow::Result<Location> {
+    match url {
+        None => Ok(Location::Folder(data_dir.join("storage"))),
+        Some(url) => url.parse().with_context(|| format!("--storage {url}")),
+    }
+}
+
+/// What `--wal-storage` says.
+///
+/// # Errors
+/// When it is not a place for storage.
+pub(crate) fn wal_storage(url: Option<&str>) -> anyhow::Result<Option<Location>> {
+    url.map(|url| url.parse().with_context(|| format!("--wal-storage {url}"))).transpose()
+}
+
+/// A store to read from, which is not checked first.
+///
+/// # Errors
+/// With the location and what to do.
+pub(crate) fn plain(location: &Location, machine: &Machine) -> anyhow::Result<SharedStore> {
+    let store = connect(location, &variables(), &seams(machine))?;
+    Ok(Arc::new(measured(store, machine, &StoreMetrics::default())))
+}
+
 /// This machine's name, for humans.
 pub(crate) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -76,18 +104,21 @@ async fn chain(
     machine: &Machine,
     counted: &StoreMetrics,
 ) -> anyhow::Result<ChainStorage> {
-    let seams = FolderSeams {
-        disk: Arc::clone(&machine.disk),
-        entropy: Arc::clone(&machine.entropy),
-        running: machine.running,
-        sharing: Sharing::Shared,
-    };
-    let store = measured(connect(location, &variables(), &seams)?, machine, counted);
+    let store = measured(connect(location, &variables(), &seams(machine))?, machine, counted);
     check(&store, location, machine).await?;
     Ok(ChainStorage { store, options: chain_options(location) })
 }
 
-fn measured(store: SharedStore, machine: &Machine, counted: &StoreMetrics) -> Measured {
+fn seams(machine: &Machine) -> FolderSeams {
+    FolderSeams {
+        disk: Arc::clone(&machine.disk),
+        entropy: Arc::clone(&machine.entropy),
+        running: machine.running,
+        sharing: Sharing::Shared,
+    }
+}
+
+pub(crate) fn measured(store: SharedStore, machine: &Machine, counted: &StoreMetrics) -> Measured {
     let (clock, entropy) = (Arc::clone(&machine.clock), Arc::clone(&machine.entropy));
     Measured::new(store, clock, entropy, Limits::default(), counted.clone())
 }
@@ -108,7 +139,7 @@ fn chain_options(location: &Location) -> ChainOptions {
 }
 
 /// The environment, without what is no text.
-fn variables() -> Variables {
+pub(crate) fn variables() -> Variables {
     std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect()

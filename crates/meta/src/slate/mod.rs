@@ -9,6 +9,7 @@
 //! Keys stand behind one leading byte, so that the commit sequence has a place that no record can take.
 
 mod owner;
+mod reader;
 pub mod upkeep;
 
 use std::fmt;
@@ -29,6 +30,7 @@ use waybill_rt::{SharedClock, Supervisor};
 
 use crate::api::{Batch, CommitSeq, MetaError, MetaStore};
 use owner::{Job, Owner};
+pub use reader::SlateReader;
 
 /// Commits that may wait for the owner.
 const QUEUE: usize = 256;

@@ -14,24 +14,24 @@ use crate::testing::{TOPIC, idempotent, partition, prepared};
 use crate::{ChainWalDriver, EngineDeps, EngineOptions, LogEngine, OpenError, Partition, WalDriver};
 
 /// What outlives processes.
-struct Ground {
-    meta: MemoryMeta,
-    data: MemoryStore,
-    wal: MemoryStore,
-    clock: SharedClock,
-    options: ChainOptions,
-    engine: EngineOptions,
+pub(super) struct Ground {
+    pub(super) meta: MemoryMeta,
+    pub(super) data: MemoryStore,
+    pub(super) wal: MemoryStore,
+    pub(super) clock: SharedClock,
+    pub(super) options: ChainOptions,
+    pub(super) engine: EngineOptions,
 }
 
 /// A process.
-struct Life {
-    engine: Arc<LogEngine>,
+pub(super) struct Life {
+    pub(super) engine: Arc<LogEngine>,
     tasks: Supervisor,
     long: Arc<tokio::sync::Notify>,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             meta: MemoryMeta::default(),
             data: MemoryStore::default(),
@@ -94,7 +94,7 @@ impl Ground {
         LogEngine::open(options, deps).await
     }
 
-    async fn start(&self, incarnation: u64) -> Life {
+    pub(super) async fn start(&self, incarnation: u64) -> Life {
         self.try_start(1, incarnation).await.unwrap()
     }
 
@@ -102,7 +102,7 @@ impl Ground {
         self.try_start(node, incarnation).await.err().unwrap().to_string()
     }
 
-    async fn create_topic(&self, life: &Life) {
+    pub(super) async fn create_topic(&self, life: &Life) {
         let ids: Vec<_> = (0..2).map(|index| TopicPartition::new(TOPIC, PartitionId(index))).collect();
         let record = TopicRecord {
             id: TOPIC,
@@ -125,12 +125,12 @@ impl Ground {
 }
 
 impl Life {
-    fn log(&self, index: i32) -> Arc<Partition> {
+    pub(super) fn log(&self, index: i32) -> Arc<Partition> {
         self.engine.partition(&partition(index)).unwrap()
     }
 
     /// Ends it without writing anything.
-    async fn crash(self) {
+    pub(super) async fn crash(self) {
         let _ = self.tasks.shutdown().await;
     }
 }

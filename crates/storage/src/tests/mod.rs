@@ -4,6 +4,7 @@ mod chain;
 mod closing;
 mod delete;
 mod durability;
+mod fsck;
 mod reading;
 mod segments;
 mod times;

@@ -141,6 +141,22 @@ pub async fn wal_store_id(
         }
         Err(error) => return Err(error.into()),
     };
+    parse_id(&found)
+}
+
+/// The id of a WAL store, if it has one. Writes nothing.
+///
+/// # Errors
+/// A [`StoreIdError`].
+pub async fn read_store_id(store: &dyn ObjectStore) -> Result<Option<StoreId>, StoreIdError> {
+    match store.get(STORE_ID, 0..64).await {
+        Ok(found) => parse_id(&found).map(Some),
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn parse_id(found: &[u8]) -> Result<StoreId, StoreIdError> {
     let (marked, sum) = found.split_last_chunk::<4>().ok_or(StoreIdError::Damaged)?;
     let id = marked.strip_prefix(&ID_MAGIC).and_then(|id| id.try_into().ok());
     match id {
