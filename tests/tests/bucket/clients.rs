@@ -169,7 +169,9 @@ pub(crate) fn resume(bootstrap: &str, told: &BTreeMap<i32, i64>, records: usize)
 /// What the group has committed, for the partitions that have anything.
 pub(crate) fn committed(bootstrap: &str) -> BTreeMap<i32, i64> {
     let mut asked = TopicPartitionList::new();
-    (0..PARTITIONS).for_each(|partition| drop(asked.add_partition(TOPIC, partition)));
+    for partition in 0..PARTITIONS {
+        asked.add_partition(TOPIC, partition);
+    }
     let found = consumer(bootstrap).committed_offsets(asked, Duration::from_secs(30)).unwrap();
     let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
     found.elements().iter().filter_map(|one| Some((one.partition(), offset(one.offset())?))).collect()

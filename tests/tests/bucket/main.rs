@@ -108,7 +108,7 @@ fn refuse(place: &Place) {
         }
     };
     expect(place.start_with_wrong_credentials(), &["s3://waybill/one", "credentials"]);
-    expect(place.start_on("s3://nowhere/one"), &["s3://nowhere/one", "bucket"]);
+    expect(place.start_on("s3://nowhere/one"), &["s3://nowhere/one", place.word_for_a_missing_bucket()]);
     let elsewhere = ["--wal-storage", "s3://waybill/elsewhere"];
     expect(place.start(free_port().unwrap(), &elsewhere), &["--wal-storage", "Nothing was changed"]);
     expect(place.start(free_port().unwrap(), &["--node-id", "2"]), &["--node-id 1"]);

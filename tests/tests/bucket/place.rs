@@ -84,6 +84,12 @@ impl Place {
         self.run(&self.url(), free_port()?, "wrong", &[])
     }
 
+    /// SeaweedFS refuses to read in a bucket that is not there as one refuses who may not list, and makes it when
+    /// something is written.
+    pub(crate) fn word_for_a_missing_bucket(&self) -> &'static str {
+        if matches!(self, Self::Seaweed(_)) { "s3:ListBucket" } else { "bucket" }
+    }
+
     /// Without the folder for the log's objects.
     pub(crate) fn start_without_log(&self) -> anyhow::Result<Server> {
         let Self::RootAndLog(folder, _) = self else { panic!("its log is not elsewhere") };

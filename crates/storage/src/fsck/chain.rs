@@ -107,8 +107,7 @@ impl Walk<'_> {
     /// Reads slots until the chain ends: at a seal, or at a slot that is not there.
     async fn run(&mut self, store: &SharedStore, slots: &[Slot], skipped: usize) -> Result<(), FsckError> {
         // Nothing is deleted from a registered chain, so the first slots are all there.
-        let mut expected = skipped as Slot + 1;
-        for slot in slots {
+        for (expected, slot) in (skipped as Slot + 1..).zip(slots) {
             let name = self.chain.slot(*slot);
             if *slot != expected {
                 let what = format!(
@@ -117,7 +116,6 @@ impl Walk<'_> {
                 self.report.note(name, what);
                 return Ok(());
             }
-            expected += 1;
             let bytes = match store.get(&name, 0..u64::from(u32::MAX)).await {
                 Ok(bytes) => bytes,
                 Err(StoreError::NotFound(_)) => return Ok(()),
