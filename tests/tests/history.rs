@@ -141,8 +141,9 @@ async fn clients_that_do_not_read_take_bounded_memory_from_the_others() {
     }
     let deadline = Instant::now() + Duration::from_secs(30);
     let memory = [node.broker.responses.clone(), node.broker.engine.segment_reads().clone()];
-    while memory.iter().all(|budget| budget.waiting() == 0) {
-        assert!(Instant::now() < deadline, "nobody waits for memory");
+    // Who waits makes those who do not read go after a moment, so what counts is that someone had to.
+    while memory.iter().all(|budget| budget.hits() == 0) {
+        assert!(Instant::now() < deadline, "nobody had to wait for memory");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     reads_everything(bootstrap).await;

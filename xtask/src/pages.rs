@@ -167,7 +167,9 @@ fn wait_for_the_past(shown: &Shown) -> Result<()> {
         let metrics = get(address, "/metrics").unwrap_or_default();
         let behind = metrics.lines().filter(|line| line.starts_with("waybill_visibility_behind_records{"));
         let behind: Vec<&str> = behind.collect();
-        let read = tracked && !behind.is_empty() && behind.iter().all(|line| line.ends_with(" 0"));
+        // What is read is worked out into lists a moment later.
+        let listed = get(address, "/").is_some_and(|page| page.contains("data-open"));
+        let read = tracked && listed && !behind.is_empty() && behind.iter().all(|line| line.ends_with(" 0"));
         steady = if read { steady + 1 } else { 0 };
     }
     Ok(())
