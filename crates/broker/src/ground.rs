@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use waybill_control::terms::claiming::Process;
+use waybill_control::terms::creating::ControlStore;
 use waybill_meta::{MetaHome, OwnedMeta, RedbMeta, SharedMeta};
 use waybill_rt::Disk;
 use waybill_storage::{ChainWalDriver, FileWalDriver, WalDriver};
@@ -18,7 +20,7 @@ use waybill_types::Incarnation;
 use waybill_wal::DirLock;
 use waybill_wal::chain::options::ChainOptions;
 
-use crate::claim::{Claimant, claim};
+use crate::claim::{ClaimError, claim};
 use crate::local::{LocalOptions, Machine, NodeError};
 
 /// Where a node keeps what is durable.
@@ -67,8 +69,7 @@ impl Ground {
         match &options.storage {
             Storage::Folder { chain } => Self::of_folder(options, chain.as_ref(), machine).await,
             Storage::Bucket { data, meta, chain } => {
-                let control = data.for_purpose(Purpose::Control);
-                let incarnation = Some(claim(&*control, &claimant(options, machine)).await?);
+                let incarnation = claimed(data.for_purpose(Purpose::Control), options, machine).await?;
                 let owned = meta.open().await?;
                 let long = Arc::new(Notify::new());
                 Ok(Self {
@@ -77,7 +78,7 @@ impl Ground {
                     owned: Some(owned),
                     store: data.for_purpose(Purpose::Segment),
                     wal: chain_driver(chain, &long, options, machine),
-                    incarnation,
+                    incarnation: Some(incarnation),
                     long,
                 })
             }
@@ -107,7 +108,7 @@ impl Ground {
         let (wal, incarnation) = match chain {
             None => (file_driver(options, machine), None),
             Some(chain) => {
-                let incarnation = claim(&*store, &claimant(options, machine)).await?;
+                let incarnation = claimed(Arc::clone(&store), options, machine).await?;
                 (chain_driver(chain, &long, options, machine), Some(incarnation))
             }
         };
@@ -116,14 +117,15 @@ impl Ground {
     }
 }
 
-fn claimant<'a>(options: &'a LocalOptions, machine: &'a Machine) -> Claimant<'a> {
-    Claimant {
-        node: options.broker.node,
-        host: &options.host,
-        pid: machine.pid,
-        clock: &*machine.clock,
-        entropy: &*machine.entropy,
-    }
+/// The incarnation that this process is from now on.
+async fn claimed(
+    store: SharedStore,
+    options: &LocalOptions,
+    machine: &Machine,
+) -> Result<Incarnation, ClaimError> {
+    let io = ControlStore::new(store, Arc::clone(&machine.clock), Arc::clone(&machine.entropy));
+    let process = Process { host: options.host.clone(), pid: machine.pid, address: String::new() };
+    claim(&io, options.broker.node, &process).await
 }
 
 fn file_driver(options: &LocalOptions, machine: &Machine) -> Arc<dyn WalDriver> {
