@@ -88,7 +88,7 @@ impl ChainWalDriver {
             None => Ok(()),
             Some(name) => Err(WalOpenError::new(format_args!(
                 "the write-ahead log's store holds a log of node {} ({name}) that the metadata does not know: the metadata is \
-                 lost or this is another cluster's store. Restore meta/, or name an empty prefix. Nothing was changed",
+                 lost or this is another cluster's store. Restore meta/, or name an empty prefix. No record was changed",
                 self.node
             ))),
         }

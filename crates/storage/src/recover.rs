@@ -66,7 +66,7 @@ pub(crate) async fn identify(options: &EngineOptions, deps: &EngineDeps) -> Resu
     if let Some(shown) = shown.filter(|shown| *shown != node.wal_store) {
         let text = format!(
             "this is not the write-ahead log's store that node {} is registered with: it shows the id {shown}, not {}; give \
-             the --wal-storage (or none) that the broker was started with before. Nothing was changed",
+             the --wal-storage (or none) that the broker was started with before. No record was changed",
             options.node, node.wal_store
         );
         return Err(OpenError::Mismatch(text));

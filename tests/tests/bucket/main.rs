@@ -13,6 +13,7 @@
     reason = "tests of real processes, in real time"
 )]
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseRecord, Producer};
@@ -110,7 +111,7 @@ fn refuse(place: &Place) {
     expect(place.start_with_wrong_credentials(), &["s3://waybill/one", "credentials"]);
     expect(place.start_on("s3://nowhere/one"), &["s3://nowhere/one", place.word_for_a_missing_bucket()]);
     let elsewhere = ["--wal-storage", "s3://waybill/elsewhere"];
-    expect(place.start(free_port().unwrap(), &elsewhere), &["--wal-storage", "Nothing was changed"]);
+    expect(place.start(free_port().unwrap(), &elsewhere), &["--wal-storage", "No record was changed"]);
     expect(place.start(free_port().unwrap(), &["--node-id", "2"]), &["--node-id 1"]);
     let server = place.start(port, &[]).unwrap();
     check(&server.bootstrap, &acks, sent);
@@ -192,8 +193,11 @@ fn a_damaged_object_is_named_and_mended_by_putting_it_back() {
     check(&server.bootstrap, &acks, sent);
 }
 
-/// Runs something on a real server, or says why not.
+/// Runs something on a real server, or says why not. One at a time: two servers that start at once take each other's
+/// ports.
 fn with_seaweed(run: impl FnOnce(&Place)) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     match Place::seaweed() {
         Some(place) => run(&place),
         None => {

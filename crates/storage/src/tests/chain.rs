@@ -246,7 +246,7 @@ async fn another_store_kind_node_or_lost_metadata_is_refused_with_what_to_do() {
     life.crash().await;
     let wal = std::mem::take(&mut ground.wal);
     let refused = ground.refusal(1, 2).await;
-    assert!(refused.contains("--wal-storage") && refused.contains("Nothing was changed"), "{refused}");
+    assert!(refused.contains("--wal-storage") && refused.contains("No record was changed"), "{refused}");
     ground.wal = wal;
     let refused = ground.refusal(2, 1).await;
     assert!(refused.contains("--node-id 1"), "{refused}");
