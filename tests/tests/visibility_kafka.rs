@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use waybill_broker::{BrokerConfig, ListenerSpec, LocalNode, LocalOptions, Machine};
 use waybill_client::admin::{NewTopic, TopicPartition};
 use waybill_client::{Client, Env, parse_bootstrap};
-use waybill_rt::{Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, Supervisor};
+use waybill_rt::{RealClock, RealEntropy, RealNet};
 use waybill_tests::free_port;
 use waybill_types::BrokerId;
 use waybill_visibility::ingest::kafka::{KafkaConfig, KafkaSource};
@@ -59,17 +59,7 @@ impl Node {
         let config =
             BrokerConfig::new(BrokerId(1), vec![listener], Vec::new(), settings, String::new()).unwrap();
         let options = LocalOptions::new(config, self.folder.path().to_owned());
-        let machine = Machine {
-            disk: RealDisk::shared(),
-            net: RealNet::shared(),
-            clock: RealClock::shared(),
-            entropy: RealEntropy::shared(),
-            tasks: Supervisor::default(),
-            metrics: Metrics::default(),
-            running: Running::Blocking,
-            pid: std::process::id(),
-        };
-        self.node = Some(self.runtime.block_on(LocalNode::start(options, machine)).unwrap());
+        self.node = Some(self.runtime.block_on(LocalNode::start(options, Machine::real())).unwrap());
     }
 
     fn down(&mut self) {
