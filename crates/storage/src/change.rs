@@ -1,42 +1,20 @@
 //! What makes records die: DeleteRecords, retention, topic deletion. Each is one durable commit before anybody is told.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use waybill_meta::{Batch, IndexRecord, MetaError, ObjectId, ObjectLife, ObjectRecord, Record, keys};
+use waybill_meta::{Batch, IndexRecord, MetaError, Record, keys};
 use waybill_types::{Offset, TopicId};
 
 use crate::error::{DeleteError, ReadError};
 use crate::index::{PartitionIndex, Slice};
+use crate::ledger::Deaths;
 use crate::options::Sabotage;
 use crate::partition::Partition;
 use crate::retention::new_log_start;
-use crate::services::Services;
 use crate::shared::Shared;
 
 /// Index entries dropped in one commit when a topic is removed.
 const ENTRIES_A_COMMIT: usize = 4_096;
-
-/// How many slices of which objects die.
-type Deaths = BTreeMap<ObjectId, u32>;
-
-impl Services {
-    /// Adds to a batch what the death of slices means for their objects. Returns those that are dead then. The ledger
-    /// is held.
-    async fn bury(&self, deaths: &Deaths, batch: &mut Batch) -> Result<Vec<ObjectId>, ReadError> {
-        let mut dead = Vec::new();
-        for (id, gone) in deaths {
-            let Some(stored) = self.meta.get(&keys::object(*id)).await? else { continue };
-            let record = self.after_deaths(&ObjectRecord::decode(&stored)?, *gone);
-            if record.life == ObjectLife::Dead {
-                dead.push(*id);
-            }
-            batch.require(keys::object(*id), Some(stored));
-            batch.put(keys::object(*id), record.encode());
-        }
-        Ok(dead)
-    }
-}
 
 impl Partition {
     /// Makes sure that the index is in memory.
@@ -79,11 +57,11 @@ impl Partition {
         Ok(self.log_start())
     }
 
-    /// Moves the log start to what `choose` says, given the slices and the current one. Returns whether objects died.
+    /// Moves the log start to what `choose` says, given the slices and the current one.
     pub(crate) async fn move_log_start(
         &self,
         choose: impl FnOnce(&PartitionIndex, Offset) -> Offset,
-    ) -> Result<bool, ReadError> {
+    ) -> Result<(), ReadError> {
         let services = &self.services;
         let _ledger = services.ledger.lock().await;
         if self.is_removed() {
@@ -93,19 +71,19 @@ impl Partition {
         let log_start = self.committed.lock().log_start;
         let (start, dying) = {
             let index = self.index.lock();
-            let Some(index) = &*index else { return Ok(false) };
+            let Some(index) = &*index else { return Ok(()) };
             let start = choose(index, log_start);
             (start, index.below(start).to_vec())
         };
         if start <= log_start {
-            return Ok(false);
+            return Ok(());
         }
         let mut committed = self.committed.lock().clone();
         let mut batch = Batch::default();
-        let mut deaths = Deaths::new();
+        let mut deaths = Deaths::default();
         for slice in &dying {
             batch.delete(keys::index(self.id, slice.base_offset));
-            *deaths.entry(slice.record.object).or_default() += 1;
+            deaths.add(&slice.record);
             committed.bytes = committed.bytes.saturating_sub(slice.record.data_length);
         }
         let let_go: u64 = dying.iter().map(|slice| slice.record.data_length).sum();
@@ -124,7 +102,9 @@ impl Partition {
         *self.committed.lock() = committed;
         self.set_log_start(start);
         services.metrics.retained_bytes.inc_by(let_go);
-        Ok(!dead.is_empty())
+        services.note_objects_changed();
+        services.note_dead(dead);
+        Ok(())
     }
 }
 
@@ -143,7 +123,6 @@ impl Shared {
 
     /// Lets go what retention allows, in all partitions. One that fails is tried again at the next check.
     pub(crate) async fn apply_retention(&self) {
-        let mut died = false;
         let mut roll = false;
         for partition in self.all_partitions() {
             partition.append.lock().producers.expire(self.services.clock.now());
@@ -157,8 +136,7 @@ impl Shared {
                 new_log_start(&retention, index.slices(), bytes, log_start, now)
             };
             match partition.move_log_start(choose).await {
-                Ok(dead) => died |= dead,
-                Err(ReadError::Removed) => {}
+                Ok(()) | Err(ReadError::Removed) => {}
                 Err(error) => {
                     tracing::warn!(partition = %partition.id, %error, "retention failed, trying again later")
                 }
@@ -172,9 +150,6 @@ impl Shared {
         if roll && let Err(error) = self.flush_all().await {
             tracing::warn!(%error, "what is past its retention could not be flushed");
         }
-        if died {
-            self.sweep_wake.notify_one();
-        }
     }
 
     /// Removes a topic; see [`crate::LogEngine::remove_topic`].
@@ -186,12 +161,11 @@ impl Shared {
             ids.iter().filter_map(|id| partitions.remove(id)).collect()
         };
         self.retentions.write().remove(&topic);
+        self.cleanups.write().remove(&topic);
         for partition in &gone {
             partition.remove();
         }
-        self.forget_topic(topic).await?;
-        self.sweep_wake.notify_one();
-        Ok(())
+        self.forget_topic(topic).await
     }
 
     /// Drops the partitions and index entries of a topic from the metadata, in commits of bounded size. The partition
@@ -203,14 +177,16 @@ impl Shared {
         let entries = services.meta.scan(keys::index_of_topic(topic)).await?;
         for some in entries.chunks(ENTRIES_A_COMMIT) {
             let mut batch = Batch::default();
-            let mut deaths = Deaths::new();
+            let mut deaths = Deaths::default();
             for (key, value) in some {
                 let record = IndexRecord::decode(value).map_err(|error| unreadable(&error))?;
-                *deaths.entry(record.object).or_default() += 1;
+                deaths.add(&record);
                 batch.delete(key.clone());
             }
-            services.bury(&deaths, &mut batch).await.map_err(|error| unreadable(&error))?;
+            let dead = services.bury(&deaths, &mut batch).await.map_err(|error| unreadable(&error))?;
             services.commit(batch).await?;
+            services.note_objects_changed();
+            services.note_dead(dead);
         }
         let mut batch = Batch::default();
         for (key, _) in services.meta.scan(keys::partitions_of(topic)).await? {

@@ -20,6 +20,8 @@ pub(crate) struct Committed {
     pub(crate) epochs: Epochs,
     /// The producers exactly at `end`.
     pub(crate) producers: ProducerStates,
+    /// Log compaction has gone over everything below.
+    pub(crate) cleaned_end: Offset,
     /// The record as it stands in the metadata store.
     pub(crate) stored: Bytes,
 }
@@ -40,6 +42,7 @@ impl Committed {
             last_append: record.last_append,
             epochs: Epochs::new(record.epochs, epoch),
             producers: ProducerStates::from_snapshots(&record.producers, expiration_ms),
+            cleaned_end: record.cleaned_end,
             stored,
         };
         Ok((committed, epoch))
@@ -58,6 +61,7 @@ impl Committed {
             last_append: self.last_append,
             epochs: self.epochs.started().to_vec(),
             producers: self.producers.snapshots(),
+            cleaned_end: self.cleaned_end,
         };
         self.stored = record.encode();
         self.stored.clone()

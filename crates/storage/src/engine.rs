@@ -14,6 +14,7 @@ use waybill_wal::{WalError, WalPermit};
 
 use crate::ack::Ack;
 use crate::append::{AppendItem, Appended, append_many};
+use crate::clean::CleanRules;
 use crate::committed::Committed;
 use crate::error::{AppendError, OpenError};
 use crate::ledger::Ledger;
@@ -68,12 +69,12 @@ impl LogEngine {
         let shared = Arc::new(Shared {
             partitions: RwLock::new(HashMap::new()),
             retentions: RwLock::new(HashMap::new()),
+            cleanups: RwLock::new(HashMap::new()),
             cache,
             flushing: tokio::sync::Mutex::new(()),
             last_flush: parking_lot::Mutex::new(None),
             flush_wake: Notify::new(),
             flushed: Notify::new(),
-            sweep_wake: Notify::new(),
             wal_pressure: wal.capacity() / 4,
             next_serial: AtomicU64::new(0),
             services: Arc::clone(&services),
@@ -142,6 +143,12 @@ impl LogEngine {
         self.shared.services.blocks.held()
     }
 
+    /// The memory that compaction and log compaction take.
+    #[must_use]
+    pub fn compaction_memory(&self) -> &Budget {
+        &self.shared.services.compaction
+    }
+
     /// Appends the batches of one request, at most one WAL append for all of them. `backing` is the size of the
     /// allocation that the batches are slices of. The results stand in the order of the items; the [`Ack`] resolves
     /// when all batches without an error are durable, duplicates of batches in flight included.
@@ -178,6 +185,15 @@ impl LogEngine {
     /// Sets how long a topic's records are kept. Until this is called they are kept for ever.
     pub fn set_retention(&self, topic: TopicId, retention: Retention) {
         self.shared.retentions.write().insert(topic, retention);
+    }
+
+    /// Sets the rules by which a topic's logs are compacted; `None`: they are not.
+    pub fn set_cleaning(&self, topic: TopicId, rules: Option<CleanRules>) {
+        let mut cleanups = self.shared.cleanups.write();
+        match rules {
+            Some(rules) => cleanups.insert(topic, rules),
+            None => cleanups.remove(&topic),
+        };
     }
 
     /// Removes a topic whose record is durably gone: its partitions refuse everything at once, its slices die. Repeated
@@ -264,5 +280,6 @@ impl Shared {
         supervisor.spawn("segment-flusher", Arc::clone(self).run_flusher());
         supervisor.spawn("retention", Arc::clone(self).run_retention());
         supervisor.spawn("object-sweeper", Arc::clone(self).run_sweeper(deleted));
+        supervisor.spawn("compactor", Arc::clone(self).run_compactor());
     }
 }

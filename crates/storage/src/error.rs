@@ -8,6 +8,7 @@ use waybill_types::{LeaderEpoch, Offset};
 use waybill_wal::WalError;
 
 use crate::driver::WalOpenError;
+use crate::flush::WriteError;
 use crate::producers::ProducerFault;
 use crate::segment::SegmentFault;
 
@@ -29,6 +30,16 @@ pub enum OpenError {
     /// The storage root holds data but its metadata is missing or another cluster's.
     #[error("{0}")]
     Mismatch(String),
+}
+
+impl From<WriteError> for OpenError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Meta(error) => Self::Meta(error),
+            // Recovery tries until the process stops.
+            WriteError::GaveUp => Self::Mismatch(error.to_string()),
+        }
+    }
 }
 
 /// Why a batch was not appended.

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use waybill_meta::{Batch, MetaError, ObjectLife, ObjectRecord, Record, keys};
+use waybill_meta::{Batch, IndexRecord, MetaError, ObjectId, ObjectLife, ObjectRecord, Record, keys};
 use waybill_store::StoreError;
-use waybill_types::TopicPartition;
+use waybill_types::{TimestampMs, TopicPartition};
 use waybill_wal::{FrameHeader, WalError, WalPosition};
 
 use crate::committed::Committed;
@@ -44,6 +44,19 @@ pub(crate) enum FlushError {
     Wal(#[from] WalError),
     #[error(transparent)]
     Gap(#[from] Gap),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("writing a segment took so long that its preparation was given up")]
+    GivenUp,
+}
+
+/// Why a segment was not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    #[error("a segment could not be written")]
+    GaveUp,
 }
 
 /// A segment that is durable but not committed.
@@ -70,6 +83,10 @@ impl Shared {
                         self.services.metrics.flush_failures.inc();
                         tracing::warn!(%error, "batches could not be read back from the write-ahead log; trying again");
                         self.services.clock.sleep(RETRY).await;
+                    }
+                    // Written again, under another id.
+                    Err(FlushError::GivenUp) => {
+                        self.services.metrics.flush_failures.inc();
                     }
                     Err(error) => return Err(error),
                 }
@@ -118,7 +135,7 @@ impl Shared {
         let inputs = self.gather(entries, &mut progress).await?;
         let written = match inputs.is_empty() {
             true => Vec::new(),
-            false => vec![write_segment(&self.services, inputs, self.is_quiet()).await?],
+            false => vec![write_segment(&self.services, &inputs, self.is_quiet(), u32::MAX).await?],
         };
         let mut ledger = self.services.ledger.lock().await;
         self.commit_flush(&mut ledger, written, progress, trim).await
@@ -178,6 +195,11 @@ impl Shared {
         mut progress: Progress,
         trim: Option<WalPosition>,
     ) -> Result<(), FlushError> {
+        for segment in &written {
+            if !self.services.still_prepared(&segment.object).await? {
+                return Err(FlushError::GivenUp);
+            }
+        }
         // Topics deleted while the segment was written.
         progress.partitions.retain(|id, _| self.partition(id).is_some());
         let mut batch = Batch::default();
@@ -191,7 +213,7 @@ impl Shared {
                 committed.producers = partition.committed.lock().producers.clone();
             }
         }
-        let live = add_segments(&self.services, &written, &mut progress.partitions, &mut batch);
+        let (live, dead) = add_segments(&self.services, &written, &mut progress.partitions, &mut batch);
         for (id, committed) in &mut progress.partitions {
             let Some(partition) = self.partition(id) else { continue };
             batch.require(keys::partition(*id), Some(committed.stored.clone()));
@@ -204,6 +226,8 @@ impl Shared {
         self.services.commit(batch).await?;
         ledger.next_object = next.id.next();
         ledger.prepared.push(next);
+        self.services.note_objects_changed();
+        self.services.note_dead(dead);
         self.show(progress, live);
         if let Some(trim) = trim {
             ledger.trim = ledger.trim.max(trim);
@@ -236,6 +260,7 @@ fn rebase(committed: &mut Committed, now: &Committed) {
     let gone = committed.log_start < now.log_start;
     committed.log_start = committed.log_start.max(now.log_start);
     committed.bytes = now.bytes;
+    committed.cleaned_end = now.cleaned_end;
     committed.stored = now.stored.clone();
     if gone {
         committed.epochs.truncate_start(committed.log_start);
@@ -243,14 +268,14 @@ fn rebase(committed: &mut Committed, now: &Committed) {
 }
 
 /// Adds what makes written segments live: their records and index entries. Slices of partitions that are gone or wholly
-/// below the log start are not named; a segment without any slice is dead at once.
+/// below the log start are not named; a segment without any slice is dead at once. Returns what is named, and what is dead.
 pub(crate) fn add_segments(
     services: &Services,
     written: &[WrittenSegment],
     partitions: &mut BTreeMap<TopicPartition, Committed>,
     batch: &mut Batch,
-) -> Vec<(TopicPartition, Arc<Slice>)> {
-    let mut named = Vec::new();
+) -> (Vec<(TopicPartition, Arc<Slice>)>, Vec<ObjectId>) {
+    let (mut named, mut dead) = (Vec::new(), Vec::new());
     for segment in written {
         let before = named.len();
         for slice in &segment.built.slices {
@@ -262,28 +287,60 @@ pub(crate) fn add_segments(
                 named.push((slice.partition, Arc::new(slice_of)));
             }
         }
-        let slices = u32::try_from(named.len() - before).unwrap_or(u32::MAX);
-        let record = ObjectRecord {
-            life: if slices == 0 { ObjectLife::Dead } else { ObjectLife::Live },
-            incarnation: services.incarnation,
-            size: segment.built.size,
-            slices,
-            placement: services.options.placement.clone(),
-            changed_at: services.clock.now(),
-        };
-        batch.require(keys::object(segment.object.id), Some(segment.object.stored.clone()));
-        batch.put(keys::object(segment.object.id), record.encode());
+        let of_this = named.get(before..).unwrap_or_default();
+        if put_live(services, segment, of_this.iter().map(|(_, slice)| &slice.record), batch)
+            == ObjectLife::Dead
+        {
+            dead.push(segment.object.id);
+        }
     }
-    named
+    (named, dead)
+}
+
+/// Adds the record of a written segment whose slices `named` are named from now on: live, or dead without any.
+pub(crate) fn put_live<'a>(
+    services: &Services,
+    segment: &WrittenSegment,
+    named: impl Iterator<Item = &'a IndexRecord>,
+    batch: &mut Batch,
+) -> ObjectLife {
+    let (mut slices, mut bytes, mut since) = (0u32, 0u64, TimestampMs::NONE);
+    for record in named {
+        slices = slices.saturating_add(1);
+        bytes += Slice::bytes_of(record);
+        since = if slices == 1 { record.first_append } else { since.min(record.first_append) };
+    }
+    let written: u64 = segment.built.slices.iter().map(|slice| Slice::bytes_of(&slice.record)).sum();
+    let life = if slices == 0 { ObjectLife::Dead } else { ObjectLife::Live };
+    let record = ObjectRecord {
+        life,
+        incarnation: services.incarnation,
+        size: segment.built.size,
+        slices,
+        placement: services.options.placement.clone(),
+        changed_at: services.clock.now(),
+        dead: written.saturating_sub(bytes),
+        since,
+    };
+    if !services.options.sabotage.breaks(Sabotage::CommitWithoutPrepare) {
+        batch.require(keys::object(segment.object.id), Some(segment.object.stored.clone()));
+    }
+    batch.put(keys::object(segment.object.id), record.encode());
+    life
 }
 
 /// Lays out a segment and makes it durable. A failed PUT may have left anything under its name, so each try has a new
-/// id; it goes on until the process stops, because the WAL holds the data meanwhile.
+/// id. Where the WAL holds the data meanwhile it goes on until the process stops.
+///
+/// # Errors
+/// When it stops, or after `tries` tries.
 pub(crate) async fn write_segment(
     services: &Services,
-    inputs: Vec<SliceInput>,
+    inputs: &[SliceInput],
     gently: bool,
-) -> Result<WrittenSegment, MetaError> {
+    tries: u32,
+) -> Result<WrittenSegment, WriteError> {
+    let mut left = tries;
     let mut object = services.take_object().await?;
     let mut identity = SegmentIdentity {
         cluster: services.cluster,
@@ -295,7 +352,7 @@ pub(crate) async fn write_segment(
     };
     let mut wait = RETRY;
     loop {
-        let mut built = build(&identity, &inputs);
+        let mut built = build(&identity, inputs);
         let parts = std::mem::take(&mut built.parts);
         let name = object_name(object.id);
         let put =
@@ -308,10 +365,14 @@ pub(crate) async fn write_segment(
             }
             Err(error) => note_failure(services, &error),
         }
+        left = left.saturating_sub(1);
+        if left == 0 {
+            return Err(WriteError::GaveUp);
+        }
         let stopping = services.supervisor.stopping();
         tokio::select! {
             () = services.clock.sleep(wait) => {}
-            () = stopping.cancelled() => return Err(MetaError::Failed("stopping".into())),
+            () = stopping.cancelled() => return Err(MetaError::Failed("stopping".into()).into()),
         }
         wait = (wait * 2).min(RETRY_MAX);
         object = services.take_object().await?;
@@ -321,5 +382,5 @@ pub(crate) async fn write_segment(
 
 fn note_failure(services: &Services, error: &StoreError) {
     services.metrics.flush_failures.inc();
-    tracing::warn!(%error, "a segment could not be written; trying again, the write-ahead log keeps the data");
+    tracing::warn!(%error, "a segment could not be written; it is tried again, its data are kept elsewhere");
 }

@@ -12,6 +12,13 @@ pub(crate) struct Slice {
     pub(crate) record: IndexRecord,
 }
 
+impl Slice {
+    /// Bytes that a slice takes in its object: batches and block index.
+    pub(crate) fn bytes_of(record: &IndexRecord) -> u64 {
+        record.data_length.saturating_add(record.index_length)
+    }
+}
+
 /// The slices of a partition, by offset. They do not overlap; there may be holes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PartitionIndex {
@@ -66,6 +73,21 @@ impl PartitionIndex {
     pub(crate) fn below(&self, log_start: Offset) -> &[Arc<Slice>] {
         let dead = self.slices.partition_point(|slice| slice.record.last_offset < log_start);
         self.slices.get(..dead).unwrap_or_default()
+    }
+
+    /// Whether `inputs` are slices of the index that stand next to each other, exactly as they are.
+    pub(crate) fn holds(&self, inputs: &[Arc<Slice>]) -> bool {
+        let Some(first) = inputs.first() else { return false };
+        let at = self.slices.partition_point(|slice| slice.base_offset < first.base_offset);
+        self.slices.get(at..).is_some_and(|rest| rest.starts_with(inputs))
+    }
+
+    /// Puts slices over the same stretch in the place of `inputs`, which it [`Self::holds`].
+    pub(crate) fn replace(&mut self, inputs: &[Arc<Slice>], outputs: Vec<Arc<Slice>>) {
+        let Some(first) = inputs.first() else { return };
+        let at = self.slices.partition_point(|slice| slice.base_offset < first.base_offset);
+        let end = (at + inputs.len()).min(self.slices.len());
+        self.slices.splice(at.min(end)..end, outputs);
     }
 
     pub(crate) fn slices(&self) -> &[Arc<Slice>] {

@@ -2,6 +2,7 @@
 //!
 //! The way of a record: [`append`] (producer check, offset, WAL) → [`shared`] (durable: acks and readers hear) →
 //! [`flush`] (a merged segment and one commit) → [`read`] (from memory, or through the index from segments) →
+//! [`rewrite`] (segments merged, mostly dead ones written anew), [`clean`] (log compaction) →
 //! [`change`] (retention, DeleteRecords, topic deletion) → [`sweep`] (objects go).
 //!
 //! Pure, without I/O: [`producers`], [`epochs`], [`transactions`], [`plan`], [`retention`], [`segment`] (layout),
@@ -22,7 +23,9 @@ mod blocks;
 mod cache;
 mod chain_driver;
 mod change;
+mod clean;
 mod committed;
+mod directory;
 mod driver;
 mod engine;
 mod epochs;
@@ -42,6 +45,7 @@ mod producers;
 mod read;
 mod recover;
 mod retention;
+mod rewrite;
 mod segment;
 mod services;
 mod shared;
@@ -53,6 +57,7 @@ mod watch;
 pub use ack::{Ack, AckError};
 pub use append::{AppendInfo, AppendItem, Appended};
 pub use chain_driver::ChainWalDriver;
+pub use clean::CleanRules;
 pub use driver::{RecoveredWal, WalDriver, WalOpenError, WalRegistration};
 pub use engine::{CloseError, LogEngine};
 pub use epochs::Epochs;
@@ -60,7 +65,7 @@ pub use error::{AppendError, DeleteError, OpenError, ReadError};
 pub use file_driver::FileWalDriver;
 pub use fsck::{Checked, Finding, FsckError, FsckReport, Severity, fsck};
 pub use lookup::TimestampOffset;
-pub use options::{EngineDeps, EngineOptions, Sabotage};
+pub use options::{CompactionOptions, EngineDeps, EngineOptions, Prices, Sabotage};
 pub use partition::Partition;
 pub use producers::{AppendOrigin, BATCHES_KEPT, BatchFacts, Marker, ProducerFault, ProducerStates, Verdict};
 pub use read::{ReadBound, ReadOutcome, ReadRequest};

@@ -24,6 +24,12 @@ pub(crate) struct StorageMetrics {
     pub(crate) block_bytes: Gauge,
     pub(crate) tail_reads: Counter,
     pub(crate) segment_reads: Counter,
+    pub(crate) compactions: Counter,
+    pub(crate) compaction_read: Counter,
+    pub(crate) compaction_written: Counter,
+    pub(crate) compaction_failures: Counter,
+    pub(crate) compaction_waits: Counter,
+    pub(crate) compaction_memory: Gauge,
 }
 
 impl Default for StorageMetrics {
@@ -46,6 +52,12 @@ impl Default for StorageMetrics {
             block_bytes: Gauge::default(),
             tail_reads: Counter::default(),
             segment_reads: Counter::default(),
+            compactions: Counter::default(),
+            compaction_read: Counter::default(),
+            compaction_written: Counter::default(),
+            compaction_failures: Counter::default(),
+            compaction_waits: Counter::default(),
+            compaction_memory: Gauge::default(),
         }
     }
 }
@@ -82,5 +94,20 @@ impl StorageMetrics {
             "Reads served from segments or the WAL",
             self.segment_reads.clone(),
         );
+        self.register_compaction(metrics);
+    }
+
+    fn register_compaction(&self, metrics: &Metrics) {
+        metrics.register("log_compactions", "Merges of segments done", self.compactions.clone());
+        let help = "Bytes of segments read to be written anew";
+        metrics.register("log_compaction_read_bytes", help, self.compaction_read.clone());
+        let help = "Bytes of segments written anew";
+        metrics.register("log_compaction_written_bytes", help, self.compaction_written.clone());
+        let help = "Segments that could not be written anew; nothing is lost by it";
+        metrics.register("log_compaction_failures", help, self.compaction_failures.clone());
+        let help = "Times that compaction stood back because new data waited for their segments";
+        metrics.register("log_compaction_waits", help, self.compaction_waits.clone());
+        let help = "Bytes that compaction holds in memory";
+        metrics.register("log_compaction_memory_bytes", help, self.compaction_memory.clone());
     }
 }

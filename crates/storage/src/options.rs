@@ -42,8 +42,93 @@ pub struct EngineOptions {
     pub producer_expiration_ms: i64,
     /// The largest body that is decompressed to look for a timestamp, in bytes.
     pub max_decompressed_bytes: usize,
+    /// How segments are rewritten, and what is dead deleted.
+    pub compaction: CompactionOptions,
     /// The rule that is left out; nothing without the feature `sim`.
     pub sabotage: Sabotage,
+}
+
+/// How segments are rewritten, and what is dead deleted.
+#[derive(Debug, Clone)]
+pub struct CompactionOptions {
+    /// Whether segments are merged and rewritten.
+    pub merge: bool,
+    /// Whether the logs of topics that ask for it are compacted (`log.cleaner.enable`).
+    pub clean: bool,
+    /// Bytes that it may hold in memory: a new segment is about as large at most.
+    pub budget_bytes: usize,
+    /// Bytes read or written a second (`log.cleaner.io.max.bytes.per.second`); 0 is without bound.
+    pub bytes_per_second: u64,
+    /// How often it looks for work (`log.cleaner.backoff.ms`).
+    pub check: Duration,
+    /// A partition's stretch of this many bytes gets a segment of its own.
+    pub partition_bytes: u64,
+    /// Objects merged at once, at most.
+    pub fan_in: usize,
+    /// What a merge must save.
+    pub prices: Prices,
+    /// The active end of a compacted log, which is not compacted, is at most this many bytes, whatever `segment.bytes` says.
+    pub active_bytes: u64,
+    /// How long a dead object is left for readers that are on their way to it.
+    pub grace: Duration,
+    /// How often objects that nothing names are looked for, beside at each start.
+    pub orphan_sweep: Duration,
+    /// How long an object may be prepared before it is given up.
+    pub prepared_for: Duration,
+}
+
+/// What requests and bytes cost, in millionths of a unit of money, and how often history is read: a merge is done when
+/// it saves more than it costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prices {
+    /// Creating an object.
+    pub put: f64,
+    /// Reading a range of an object.
+    pub get: f64,
+    /// Keeping a GiB for a month.
+    pub gib_month: f64,
+    /// Moving a GiB: processor and network.
+    pub gib_moved: f64,
+    /// How often each byte will be read back.
+    pub reads: f64,
+    /// How often, once it is older than [`Self::old`].
+    pub reads_old: f64,
+    /// From when on data are old.
+    pub old: Duration,
+}
+
+impl Default for Prices {
+    /// About those of S3 Standard in 2026, in millionths of a dollar, with four readers of what is new and one of the rest.
+    fn default() -> Self {
+        Self {
+            put: 5.0,
+            get: 0.4,
+            gib_month: 23_000.0,
+            gib_moved: 500.0,
+            reads: 4.0,
+            reads_old: 1.0,
+            old: Duration::from_secs(7 * 86_400),
+        }
+    }
+}
+
+impl Default for CompactionOptions {
+    fn default() -> Self {
+        Self {
+            merge: true,
+            clean: true,
+            budget_bytes: 32 << 20,
+            bytes_per_second: 16 << 20,
+            check: Duration::from_secs(15),
+            partition_bytes: 8 << 20,
+            fan_in: 16,
+            prices: Prices::default(),
+            active_bytes: 8 << 20,
+            grace: Duration::from_secs(60),
+            orphan_sweep: Duration::from_secs(86_400),
+            prepared_for: Duration::from_secs(3_600),
+        }
+    }
 }
 
 impl Default for EngineOptions {
@@ -63,6 +148,7 @@ impl Default for EngineOptions {
             retention_check: Duration::from_secs(300),
             producer_expiration_ms: 86_400_000,
             max_decompressed_bytes: 16 << 20,
+            compaction: CompactionOptions::default(),
             sabotage: Sabotage::None,
         }
     }
@@ -106,6 +192,16 @@ pub enum Sabotage {
     CommitWithoutSnapshot,
     /// A dead object is deleted before the commit that drops its name.
     DeleteBeforeCommit,
+    /// A rewrite is committed although the index does not hold what it replaces any more.
+    CommitWithoutInputs,
+    /// An object becomes live although its preparation was given up.
+    CommitWithoutPrepare,
+    /// Log compaction goes beyond the last stable offset.
+    CleanBeyondStable,
+    /// Log compaction drops tombstones at once.
+    DropTombstonesEarly,
+    /// Log compaction drops the last batch of a producer once it is empty.
+    DropLastBatch,
 }
 
 impl Sabotage {

@@ -64,7 +64,7 @@ pub(crate) fn slice_of(
             kept.push((header, records));
         }
     }
+    let Some(slice) = SliceInput::of_frames(id, kept) else { return Ok(None) };
     let (epochs, producers) = (committed.epochs.started().to_vec(), committed.producers.snapshots());
-    let slice = SliceInput { partition: id, frames: kept, epochs, producers, aborted };
-    Ok((!slice.frames.is_empty()).then_some(slice))
+    Ok(Some(SliceInput { epochs, producers, aborted, ..slice }))
 }

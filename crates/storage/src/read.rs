@@ -122,7 +122,7 @@ impl Partition {
             }
         };
         if request.bound == ReadBound::LastStable && !outcome.batches.is_empty() {
-            outcome.aborted = self.aborted_in(request.from, end_of(&outcome.batches)).await?;
+            outcome.aborted = self.aborted_between(request.from, end_of(&outcome.batches)).await?;
         }
         Ok(outcome)
     }
@@ -262,6 +262,22 @@ impl Partition {
             }
             Ok::<(), std::convert::Infallible>(())
         });
+    }
+
+    /// [`Self::aborted_in`], asked again where segments go away underneath it.
+    pub(crate) async fn aborted_between(
+        &self,
+        from: Offset,
+        to: Offset,
+    ) -> Result<Vec<AbortedTransaction>, ReadError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.aborted_in(from, to).await {
+                Err(error) if tries < TRIES && is_gone(&error) => {}
+                other => return other,
+            }
+        }
     }
 
     /// The aborted transactions that touch `from..to`. A transaction's abort is told by the segment that holds its

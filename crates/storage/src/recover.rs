@@ -301,7 +301,7 @@ impl<'a> Recovery<'a> {
             }
         }
         if !inputs.is_empty() {
-            self.written.push(write_segment(self.services, inputs, false).await?);
+            self.written.push(write_segment(self.services, &inputs, false, u32::MAX).await?);
         }
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! What partitions and tasks share: the stores, the caches, the ledger.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use waybill_meta::SharedMeta;
-use waybill_rt::{SharedClock, Supervisor};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use waybill_meta::{ObjectId, SharedMeta};
+use waybill_rt::{Budget, SharedClock, Supervisor};
 use waybill_store::SharedStore;
-use waybill_types::{ClusterId, Incarnation};
+use waybill_types::{ClusterId, Incarnation, TimestampMs};
 use waybill_wal::{SharedWal, WalError, WalPosition};
 
 use crate::blocks::Blocks;
@@ -25,6 +28,13 @@ pub(crate) struct Services {
     pub(crate) supervisor: Supervisor,
     pub(crate) metrics: StorageMetrics,
     pub(crate) blocks: Blocks,
+    /// What compaction has in memory.
+    pub(crate) compaction: Budget,
+    /// Objects that are durably dead, and since when.
+    pub(crate) dying: Mutex<BTreeMap<ObjectId, TimestampMs>>,
+    pub(crate) sweep_wake: Notify,
+    /// Grows with every commit that changes objects.
+    pub(crate) objects_changed: AtomicU64,
     /// Held for every commit that touches partitions, index or objects.
     pub(crate) ledger: tokio::sync::Mutex<Ledger>,
     /// The committed trim, to be read without the ledger.
@@ -49,6 +59,7 @@ impl Services {
     ) -> Arc<Self> {
         let trim = AtomicU64::new(ledger.trim.0);
         let blocks = Blocks::new(&options, metrics.clone());
+        let compaction = Budget::new("compaction", options.compaction.budget_bytes);
         Arc::new(Self {
             options,
             cluster,
@@ -59,6 +70,10 @@ impl Services {
             supervisor,
             metrics,
             blocks,
+            compaction,
+            dying: Mutex::default(),
+            sweep_wake: Notify::new(),
+            objects_changed: AtomicU64::new(1),
             ledger: tokio::sync::Mutex::new(ledger),
             trim,
             wal: OnceLock::new(),
@@ -77,6 +92,11 @@ impl Services {
             return Err(WalError::Poisoned(Arc::clone(why)));
         }
         self.wal.get().ok_or(WalError::Closed)
+    }
+
+    /// A commit has changed objects or what they hold.
+    pub(crate) fn note_objects_changed(&self) {
+        self.objects_changed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The committed trim.

@@ -10,6 +10,7 @@ use waybill_types::{TopicId, TopicPartition};
 use waybill_wal::{DurableFrame, WalError, WalSink};
 
 use crate::ack::AckError;
+use crate::clean::CleanRules;
 use crate::log_cache::{LogCache, WalEntry};
 use crate::partition::Partition;
 use crate::retention::Retention;
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) services: Arc<Services>,
     pub(crate) partitions: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
     pub(crate) retentions: RwLock<HashMap<TopicId, Retention>>,
+    /// The rules of topics whose logs are compacted.
+    pub(crate) cleanups: RwLock<HashMap<TopicId, CleanRules>>,
     pub(crate) cache: LogCache,
     /// Held while a segment is written and committed.
     pub(crate) flushing: tokio::sync::Mutex<()>,
@@ -29,7 +32,6 @@ pub(crate) struct Shared {
     pub(crate) flush_wake: Notify,
     /// Told after each flush.
     pub(crate) flushed: Notify,
-    pub(crate) sweep_wake: Notify,
     /// Bytes that the WAL may hold beyond its trim before segments are written, however little is in it.
     pub(crate) wal_pressure: u64,
     pub(crate) next_serial: AtomicU64,

@@ -54,6 +54,10 @@ pub struct ObjectRecord {
     pub placement: String,
     /// When this record was last changed.
     pub changed_at: TimestampMs,
+    /// How many bytes of its slices are not named any more: 0 while nothing has died, and in what early releases wrote.
+    pub dead: u64,
+    /// When the oldest batch in it was appended; [`TimestampMs::NONE`] in what early releases wrote.
+    pub since: TimestampMs,
 }
 
 impl Record for ObjectRecord {
@@ -73,11 +77,18 @@ impl Record for ObjectRecord {
         out.u32(4, self.slices);
         out.text(5, &self.placement);
         out.i64(6, self.changed_at.get());
+        if self.dead > 0 {
+            out.u64(7, self.dead);
+        }
+        if self.since != TimestampMs::NONE {
+            out.i64(8, self.since.get());
+        }
     }
 
     fn read(_version: u8, mut fields: Fields<'_>) -> Result<Self, Fault> {
         let (mut life, mut incarnation, mut placement) = (None, None, None);
         let (mut size, mut slices, mut changed_at) = (0, 0, TimestampMs::NONE);
+        let (mut dead, mut since) = (0, TimestampMs::NONE);
         while let Some(field) = fields.next_field()? {
             match field.tag {
                 1 => {
@@ -93,6 +104,8 @@ impl Record for ObjectRecord {
                 4 => slices = field.u32()?,
                 5 => placement = Some(field.text()?.to_owned()),
                 6 => changed_at = TimestampMs(field.i64()?),
+                7 => dead = field.u64()?,
+                8 => since = TimestampMs(field.i64()?),
                 _ => {}
             }
         }
@@ -103,6 +116,8 @@ impl Record for ObjectRecord {
             slices,
             placement: placement.ok_or(Fault::Missing(5))?,
             changed_at,
+            dead,
+            since,
         })
     }
 }
@@ -122,11 +137,18 @@ mod tests {
             slices: 3,
             placement: "local".into(),
             changed_at: TimestampMs(9),
+            dead: 0,
+            since: TimestampMs::NONE,
         };
         golden(
             &sample,
             "01 0101 02 0208 0000000000000002 0308 0000000000001000 0404 00000003 0505 6c6f63616c
              0608 0000000000000009",
+        );
+        golden(
+            &ObjectRecord { dead: 5, since: TimestampMs(7), ..sample },
+            "01 0101 02 0208 0000000000000002 0308 0000000000001000 0404 00000003 0505 6c6f63616c
+             0608 0000000000000009 0708 0000000000000005 0808 0000000000000007",
         );
     }
 
@@ -134,6 +156,7 @@ mod tests {
         #[test]
         fn round_trip(
             life in 0..3, incarnation: u64, size: u64, slices: u32, placement in "[a-z]{0,9}", at: i64,
+            dead: u64, since: i64,
         ) {
             let life = match life {
                 0 => ObjectLife::Prepared,
@@ -142,6 +165,7 @@ mod tests {
             };
             let record = ObjectRecord {
                 life, incarnation: Incarnation(incarnation), size, slices, placement, changed_at: TimestampMs(at),
+                dead, since: TimestampMs(since),
             };
             prop_assert_eq!(ObjectRecord::decode(&record.encode()), Ok(record));
         }

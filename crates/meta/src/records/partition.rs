@@ -27,6 +27,8 @@ pub struct PartitionRecord {
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     /// The producers exactly at `committed_end`, by id.
     pub producers: Vec<ProducerSnapshot>,
+    /// Log compaction has gone over everything below, once.
+    pub cleaned_end: Offset,
 }
 
 impl PartitionRecord {
@@ -42,6 +44,7 @@ impl PartitionRecord {
             last_append: TimestampMs::NONE,
             epochs: Vec::new(),
             producers: Vec::new(),
+            cleaned_end: Offset::ZERO,
         }
     }
 
@@ -74,6 +77,9 @@ impl Record for PartitionRecord {
             producer.write_to(&mut producers);
         }
         out.bytes(8, &producers);
+        if self.cleaned_end > Offset::ZERO {
+            out.i64(9, self.cleaned_end.get());
+        }
     }
 
     fn read(_version: u8, mut fields: Fields<'_>) -> Result<Self, Fault> {
@@ -89,6 +95,7 @@ impl Record for PartitionRecord {
                 6 => record.last_append = TimestampMs(field.i64()?),
                 7 => record.epochs = read_epochs(field.payload).ok_or_else(|| field.malformed())?,
                 8 => record.producers = read_producers(field.payload).ok_or_else(|| field.malformed())?,
+                9 => record.cleaned_end = Offset(field.i64()?),
                 _ => continue,
             }
             seen |= 1 << field.tag;
@@ -135,12 +142,19 @@ mod tests {
             last_append: TimestampMs(8),
             epochs: vec![(LeaderEpoch(0), Offset(0)), (LeaderEpoch(4), Offset(50))],
             producers: Vec::new(),
+            cleaned_end: Offset::ZERO,
         };
         golden(
             &sample,
             "01 0104 00000004 0208 0000000000000002 0308 0000000000000001 0408 0000000000000064
              0508 0000000000001388 0608 0000000000000008
              0718 00000000 0000000000000000 00000004 0000000000000032 0800",
+        );
+        golden(
+            &PartitionRecord { cleaned_end: Offset(60), ..sample },
+            "01 0104 00000004 0208 0000000000000002 0308 0000000000000001 0408 0000000000000064
+             0508 0000000000001388 0608 0000000000000008
+             0718 00000000 0000000000000000 00000004 0000000000000032 0800 0908 000000000000003c",
         );
     }
 
@@ -158,6 +172,7 @@ mod tests {
             epoch: i32, incarnation: u64, start: i64, end: i64, bytes: u64, last: i64,
             epochs in proptest::collection::vec(any::<(i32, i64)>(), 0..4),
             producers in proptest::collection::vec(any_snapshot(), 0..4),
+            cleaned in 0..i64::MAX,
         ) {
             let record = PartitionRecord {
                 leader_epoch: LeaderEpoch(epoch),
@@ -168,6 +183,7 @@ mod tests {
                 last_append: TimestampMs(last),
                 epochs: epochs.into_iter().map(|(epoch, start)| (LeaderEpoch(epoch), Offset(start))).collect(),
                 producers,
+                cleaned_end: Offset(cleaned),
             };
             prop_assert_eq!(PartitionRecord::decode(&record.encode()), Ok(record));
         }

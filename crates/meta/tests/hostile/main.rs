@@ -48,6 +48,7 @@ fn partition() -> PartitionRecord {
         epochs: vec![(LeaderEpoch(0), Offset(0)), (LeaderEpoch(3), Offset(40))],
         producers: vec![producer(), producer()],
         committed_end: Offset(77),
+        cleaned_end: Offset(40),
         ..PartitionRecord::new(Incarnation(2))
     }
 }
@@ -71,6 +72,8 @@ fn object() -> ObjectRecord {
         slices: 3,
         placement: "local".into(),
         changed_at: TimestampMs(8),
+        dead: 100,
+        since: TimestampMs(2),
     }
 }
 

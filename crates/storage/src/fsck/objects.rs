@@ -8,15 +8,13 @@ use waybill_store::{ObjectStore, StoreError};
 use waybill_types::{Offset, TopicPartition};
 
 use super::{Checked, Facts, FsckError, FsckReport};
+use crate::directory::{DirectoryFault, read_directory};
 use crate::segment::{
-    Directory, DirectoryEntry, SegmentFault, TRAILER_LEN, check_segment, object_name, parse_directory,
-    parse_object_name, parse_trailer,
+    Directory, DirectoryEntry, SegmentFault, check_segment, object_name, parse_object_name,
 };
 
 /// Segments looked at at once.
 const AT_ONCE: usize = 8;
-/// What is read of a segment's end first, in the hope that its directory is in it.
-const TAIL: u64 = 64 << 10;
 
 /// Who names a segment.
 type Named<'a> = BTreeMap<ObjectId, Vec<(TopicPartition, Offset, &'a IndexRecord)>>;
@@ -50,35 +48,21 @@ pub(super) async fn check(
         let users = named.get(&id).map(Vec::as_slice).unwrap_or_default();
         match directory {
             Some(Ok(directory)) => compare(facts, id, object, &directory, users, report),
-            Some(Err(Fault::Store(error))) if !matches!(error, StoreError::NotFound(_)) => {
+            Some(Err(DirectoryFault::Store(error))) if !matches!(error, StoreError::NotFound(_)) => {
                 return Err(error.into());
             }
-            Some(Err(Fault::Damaged(fault))) => damaged(facts, id, &fault.to_string(), users, report),
-            None | Some(Err(Fault::Store(_))) => damaged(facts, id, "it does not exist", users, report),
+            Some(Err(DirectoryFault::Damaged(fault))) => {
+                damaged(facts, id, &fault.to_string(), users, report)
+            }
+            None | Some(Err(DirectoryFault::Store(_))) => {
+                damaged(facts, id, "it does not exist", users, report)
+            }
         }
     }
     Ok(())
 }
 
-/// Why a segment says nothing.
-enum Fault {
-    Store(StoreError),
-    Damaged(SegmentFault),
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<SegmentFault> for Fault {
-    fn from(fault: SegmentFault) -> Self {
-        Self::Damaged(fault)
-    }
-}
-
-async fn look(checked: &Checked, id: ObjectId, size: u64) -> Result<Directory, Fault> {
+async fn look(checked: &Checked, id: ObjectId, size: u64) -> Result<Directory, DirectoryFault> {
     let name = object_name(id);
     let store: &dyn ObjectStore = &*checked.data;
     if store.len(&name).await? != size {
@@ -87,16 +71,7 @@ async fn look(checked: &Checked, id: ObjectId, size: u64) -> Result<Directory, F
     if checked.deep {
         return Ok(check_segment(&store.get(&name, 0..size).await?)?);
     }
-    let from = size.saturating_sub(TAIL);
-    let tail = store.get(&name, from..size).await?;
-    let trailer = tail.len().checked_sub(TRAILER_LEN).and_then(|at| tail.get(at..));
-    let (position, length) = parse_trailer(trailer.ok_or(SegmentFault::Short("object"))?, size)?;
-    let directory = match position.checked_sub(from) {
-        // parse_trailer has seen that it ends before the trailer.
-        Some(at) => tail.slice(at as usize..(at + length) as usize),
-        None => store.get(&name, position..position + length).await?,
-    };
-    Ok(parse_directory(&directory)?)
+    read_directory(store, id, size).await
 }
 
 fn damaged(

@@ -16,11 +16,12 @@ mod read;
 mod write;
 
 pub use check::check_segment;
+pub(crate) use check::{Batched, check_batches};
 pub use read::{
     BlockEntry, Directory, DirectoryEntry, SegmentFault, SliceIndex, TRAILER_LEN, parse_directory,
     parse_slice_index, parse_trailer,
 };
-pub(crate) use write::{BuiltSegment, SegmentIdentity, SliceInput, build};
+pub(crate) use write::{BuiltSegment, Piece, SegmentIdentity, SliceInput, build};
 
 use bytes::Bytes;
 use waybill_meta::ObjectId;

@@ -26,16 +26,25 @@ pub(super) fn slice(partition: i32, base: i64, sizes: &[usize]) -> SliceInput {
             (frame_header(partition, &records), records)
         })
         .collect();
+    let slice = SliceInput::of_frames(crate::testing::partition(partition), frames);
+    let empty = batch(base, 1, 1_000, 0);
+    let slice = slice.unwrap_or_else(|| {
+        let mut slice = SliceInput::of_frames(
+            crate::testing::partition(partition),
+            vec![(frame_header(partition, &empty), empty)],
+        )
+        .unwrap();
+        slice.pieces.clear();
+        slice
+    });
     SliceInput {
-        partition: crate::testing::partition(partition),
-        frames,
         epochs: vec![(LeaderEpoch(2), Offset(base))],
-        producers: Vec::new(),
         aborted: vec![AbortedTransaction {
             producer_id: ProducerId(1),
             first_offset: Offset(base),
             last_offset: Offset(base),
         }],
+        ..slice
     }
 }
 

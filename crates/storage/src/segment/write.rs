@@ -19,18 +19,58 @@ pub(crate) struct SegmentIdentity {
     pub(crate) created_at: TimestampMs,
 }
 
+/// A run of whole batches, at most about a block.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub(crate) base_offset: Offset,
+    /// The largest timestamp of a record in it.
+    pub(crate) max_timestamp: TimestampMs,
+    pub(crate) bytes: Bytes,
+}
+
 /// A stretch of one partition, and what is true at its end.
 #[derive(Debug)]
 pub(crate) struct SliceInput {
     pub(crate) partition: TopicPartition,
+    /// Where the stretch begins. Its first batch may begin later, where log compaction has left nothing.
+    pub(crate) base_offset: Offset,
+    /// The last offset of its last batch.
+    pub(crate) last_offset: Offset,
+    /// The leader epochs of the first and of the last batch.
+    pub(crate) leaders: (LeaderEpoch, LeaderEpoch),
+    /// When the first and the last batch were appended.
+    pub(crate) appended: (TimestampMs, TimestampMs),
     /// At least one, in offset order.
-    pub(crate) frames: Vec<(FrameHeader, Bytes)>,
+    pub(crate) pieces: Vec<Piece>,
     /// The epochs of the partition up to the slice's end.
     pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
     /// The producers at the slice's end.
     pub(crate) producers: Vec<ProducerSnapshot>,
     /// The transactions whose abort marker is in the slice.
     pub(crate) aborted: Vec<AbortedTransaction>,
+}
+
+impl SliceInput {
+    /// A slice of frames that follow each other; `None` of none.
+    pub(crate) fn of_frames(partition: TopicPartition, frames: Vec<(FrameHeader, Bytes)>) -> Option<Self> {
+        let (first, last) = (frames.first()?.0, frames.last()?.0);
+        let piece = |(header, bytes): (FrameHeader, Bytes)| Piece {
+            base_offset: header.base_offset,
+            max_timestamp: header.max_timestamp,
+            bytes,
+        };
+        Some(Self {
+            partition,
+            base_offset: first.base_offset,
+            last_offset: last.last_offset,
+            leaders: (first.leader_epoch, last.leader_epoch),
+            appended: (first.append_time, last.append_time),
+            pieces: frames.into_iter().map(piece).collect(),
+            epochs: Vec::new(),
+            producers: Vec::new(),
+            aborted: Vec::new(),
+        })
+    }
 }
 
 /// A slice as the index will name it.
@@ -63,9 +103,9 @@ pub(crate) fn build(identity: &SegmentIdentity, inputs: &[SliceInput]) -> BuiltS
     let mut slices = Vec::with_capacity(inputs.len());
     let mut entries = BytesMut::with_capacity(inputs.len() * 128);
     for input in inputs {
-        let (Some((first, _)), Some((last, _))) = (input.frames.first(), input.frames.last()) else {
+        if input.pieces.is_empty() {
             continue;
-        };
+        }
         let mut index = BytesMut::new();
         let (data_length, max_timestamp) = write_blocks(input, &mut index);
         write_rest(input, &mut index);
@@ -76,17 +116,17 @@ pub(crate) fn build(identity: &SegmentIdentity, inputs: &[SliceInput]) -> BuiltS
             data_length,
             index_position: position + data_length,
             index_length: index.len() as u64,
-            last_offset: last.last_offset,
+            last_offset: input.last_offset,
             max_timestamp,
-            first_append: first.append_time,
-            last_append: last.append_time,
+            first_append: input.appended.0,
+            last_append: input.appended.1,
             aborted: u32::try_from(input.aborted.len()).unwrap_or(u32::MAX),
         };
         position += data_length + record.index_length;
-        parts.extend(input.frames.iter().map(|(_, records)| records.clone()));
+        parts.extend(input.pieces.iter().map(|piece| piece.bytes.clone()));
         parts.push(index.freeze());
-        let slice = BuiltSlice { partition: input.partition, base_offset: first.base_offset, record };
-        write_entry(&slice, (first.leader_epoch, last.leader_epoch), &mut entries);
+        let slice = BuiltSlice { partition: input.partition, base_offset: input.base_offset, record };
+        write_entry(&slice, input.leaders, &mut entries);
         slices.push(slice);
     }
     let directory_at = position;
@@ -100,22 +140,22 @@ pub(crate) fn build(identity: &SegmentIdentity, inputs: &[SliceInput]) -> BuiltS
 fn write_blocks(input: &SliceInput, out: &mut BytesMut) -> (u64, TimestampMs) {
     let mut blocks: Vec<Block> = Vec::new();
     let (mut position, mut block_bytes) = (0u64, 0usize);
-    for (header, records) in &input.frames {
-        let open = blocks.last_mut().filter(|_| block_bytes + records.len() <= BLOCK_BYTES);
+    for piece in &input.pieces {
+        let open = blocks.last_mut().filter(|_| block_bytes + piece.bytes.len() <= BLOCK_BYTES);
         if let Some(block) = open {
-            block.crc = crc32c::crc32c_append(block.crc, records);
-            block.max_timestamp = block.max_timestamp.max(header.max_timestamp);
-            block_bytes += records.len();
+            block.crc = crc32c::crc32c_append(block.crc, &piece.bytes);
+            block.max_timestamp = block.max_timestamp.max(piece.max_timestamp);
+            block_bytes += piece.bytes.len();
         } else {
             blocks.push(Block {
                 position: u32::try_from(position).unwrap_or(u32::MAX),
-                base_offset: header.base_offset,
-                max_timestamp: header.max_timestamp,
-                crc: crc32c::crc32c(records),
+                base_offset: piece.base_offset,
+                max_timestamp: piece.max_timestamp,
+                crc: crc32c::crc32c(&piece.bytes),
             });
-            block_bytes = records.len();
+            block_bytes = piece.bytes.len();
         }
-        position += records.len() as u64;
+        position += piece.bytes.len() as u64;
     }
     out.reserve(16 + blocks.len() * 24);
     out.put_u8(VERSION);

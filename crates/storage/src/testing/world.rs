@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use waybill_meta::{Batch, MemoryMeta, MetaStore, Record, TopicRecord, keys};
@@ -12,8 +13,8 @@ use waybill_types::{Offset, PartitionId, TimestampMs, TopicId, TopicPartition};
 
 use super::wal::TestWal;
 use crate::{
-    Ack, AppendError, AppendInfo, Appended, EngineDeps, EngineOptions, LogEngine, OpenError, Partition,
-    ReadBound, ReadOutcome, ReadRequest,
+    Ack, AppendError, AppendInfo, Appended, CompactionOptions, EngineDeps, EngineOptions, LogEngine,
+    OpenError, Partition, ReadBound, ReadOutcome, ReadRequest,
 };
 
 /// When simulated time begins.
@@ -30,8 +31,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(wal: TestWal) -> Self {
-        let options =
-            EngineOptions { flush_bytes: 4_000, read_ahead_bytes: 1_000, ..EngineOptions::default() };
+        let compaction = CompactionOptions { grace: Duration::ZERO, ..CompactionOptions::default() };
+        let options = EngineOptions {
+            flush_bytes: 4_000,
+            read_ahead_bytes: 1_000,
+            compaction,
+            ..EngineOptions::default()
+        };
         Self {
             wal,
             meta: MemoryMeta::default(),

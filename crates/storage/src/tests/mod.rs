@@ -2,6 +2,7 @@
 
 mod chain;
 mod closing;
+mod compaction;
 mod delete;
 mod durability;
 mod fsck;
