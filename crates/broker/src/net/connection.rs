@@ -14,8 +14,10 @@ use waybill_rt::{Budget, BudgetPermit, SharedClock, Stream};
 
 use super::outbox::{self, Answered, Ended, Patience, Pending};
 
-/// Requests of one connection that may be under way at once.
-pub const MAX_IN_FLIGHT: usize = 64;
+/// Requests of one connection that may be under way at once. A client without linger sends each record in a request of its
+/// own, and an ack takes as long as a bucket does: 5,000 records a second at 400 ms are 2,000 requests under way. What they hold is
+/// bounded in bytes, by the budgets of frames, of the write-ahead log and of responses.
+pub const MAX_IN_FLIGHT: usize = 4096;
 
 /// What turns frames into responses.
 pub trait Service: Send + 'static {
