@@ -42,6 +42,13 @@ pub enum Storage {
     },
 }
 
+impl Storage {
+    /// Whether reading a segment takes long and costs money.
+    pub(crate) fn is_far_away(&self) -> bool {
+        matches!(self, Self::Bucket { .. })
+    }
+}
+
 /// Where chains of WAL objects live, and how they are written.
 #[derive(Debug, Clone)]
 pub struct ChainStorage {

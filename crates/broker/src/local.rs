@@ -184,6 +184,7 @@ impl LocalNode {
             producer_expiration_ms: kafka.kafka_number("producer.id.expiration.ms"),
             ..options.engine
         };
+        let engine = if options.storage.is_far_away() { engine.far_away() } else { engine };
         let deps = EngineDeps {
             clock: Arc::clone(&machine.clock),
             entropy: Arc::clone(&machine.entropy),

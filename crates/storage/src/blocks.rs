@@ -99,7 +99,7 @@ impl Blocks {
         if let Some(index) = self.indexes.loaded(key) {
             return Ok(index);
         }
-        let whole = record.data_length.saturating_add(record.index_length);
+        let whole = slice.whole_length();
         let room = (whole <= self.read_ahead)
             .then(|| self.held.try_take(usize::try_from(whole).unwrap_or(usize::MAX)));
         let load = || async {
@@ -111,7 +111,7 @@ impl Blocks {
                 let bytes = get_exactly(store, &name, range).await?;
                 parse_slice_index(&bytes).map_err(|fault| damaged(&name, fault))?
             };
-            let cost = 64 + index.blocks.len() * 24 + index.aborted.len() * 24 + index.producers.len() * 200;
+            let cost = index_cost(&index);
             Ok((Arc::new(index), cost))
         };
         self.indexes.get(key, load).await.map(|(index, _)| index)
@@ -127,7 +127,7 @@ impl Blocks {
         room: BudgetPermit,
     ) -> Result<SliceIndex, ReadError> {
         let record = &slice.record;
-        let length = record.data_length.saturating_add(record.index_length);
+        let length = slice.whole_length();
         let range = record.data_position..record.data_position.saturating_add(length);
         let data = usize::try_from(record.data_length).unwrap_or(usize::MAX);
         let held = usize::try_from(length).unwrap_or(usize::MAX);
@@ -183,11 +183,38 @@ impl Blocks {
         chunk(bytes)
     }
 
+    /// The block index of a slice, if it is in memory.
+    pub(crate) fn index_now(&self, slice: &Slice) -> Option<Arc<SliceIndex>> {
+        self.indexes.loaded((slice.record.object, slice.record.index_position, 0))
+    }
+
+    /// The block behind the chunk that holds `block`.
+    pub(crate) fn end_of_chunk(&self, slice: &Slice, index: &SliceIndex, block: usize) -> usize {
+        self.span(slice, index, block).end
+    }
+
     /// Says that the chunk of `block` will be read ahead, for as long as it is not there or on its way, and no more than
-    /// half of the cache waits for its readers: more would push itself out before it is read.
-    pub(crate) fn claim_ahead(&self, slice: &Slice, index: &SliceIndex, block: usize) -> bool {
-        let span = self.span(slice, index, block);
-        self.chunks.claim_ahead(span.key, span.length())
+    /// half of the cache waits for its readers: more would push itself out before it is read. Without the slice's index it is the
+    /// slice's first chunk. The partition stands for its readers.
+    pub(crate) fn claim_ahead(
+        &self,
+        slice: &Slice,
+        index: Option<&SliceIndex>,
+        block: usize,
+        partition: u64,
+    ) -> Option<Claim> {
+        let (key, length) = match index {
+            Some(index) => {
+                let span = self.span(slice, index, block);
+                (span.key, span.length())
+            }
+            None => {
+                let length = slice.record.data_length.min(self.read_ahead);
+                let key = (slice.record.object, slice.record.data_position, 0);
+                (key, usize::try_from(length).unwrap_or(usize::MAX))
+            }
+        };
+        self.chunks.claim_ahead(key, length, partition).then_some(Claim(key))
     }
 
     /// Reads a claimed chunk into the cache, if there is memory for it. Failures are left to the reader who comes for it.
@@ -195,17 +222,58 @@ impl Blocks {
         &self,
         store: &SharedStore,
         slice: &Slice,
-        index: &SliceIndex,
+        index: Option<Arc<SliceIndex>>,
         block: usize,
+        claim: Claim,
     ) {
-        let span = self.span(slice, index, block);
-        let loaded = match self.held.try_take(span.length()) {
-            Some(room) => self.load(store, slice, index, &span, room).await.is_ok(),
+        let index = match index {
+            Some(index) => Some(index),
+            None => self.index(store, slice).await.ok(),
+        };
+        let span = index.as_ref().map(|index| (index, self.span(slice, index, block)));
+        let loaded = match span.filter(|(_, span)| span.key == claim.0) {
+            Some((index, span)) if self.chunks.peek(span.key).is_none() => {
+                match self.held.try_take(span.length()) {
+                    Some(room) => self.load(store, slice, index, &span, room).await.is_ok(),
+                    None => false,
+                }
+            }
+            Some(_) => true,
+            // The first block is so large that its chunk has another number.
             None => false,
         };
         if !loaded {
-            self.chunks.not_ahead(span.key);
+            self.chunks.not_ahead(claim.0);
         }
+    }
+
+    /// Reads neighbouring small slices with one request. Failures are left to the readers.
+    pub(crate) async fn load_run(&self, store: &SharedStore, run: Run) {
+        if self.try_load_run(store, &run).await.is_none() {
+            for (_, claim) in &run.slices {
+                self.chunks.not_ahead(claim.0);
+            }
+        }
+    }
+
+    async fn try_load_run(&self, store: &SharedStore, run: &Run) -> Option<()> {
+        let room = self.held.try_take(usize::try_from(run.end - run.start).ok()?)?;
+        let (first, _) = run.slices.first()?;
+        let bytes = get_exactly(store, &object_name(first.record.object), run.start..run.end).await.ok()?;
+        let bytes = hold(bytes, room);
+        for (slice, claim) in &run.slices {
+            let record = &slice.record;
+            let at = usize::try_from(record.data_position - run.start).ok()?;
+            let middle = at + usize::try_from(record.data_length).ok()?;
+            let end = middle + usize::try_from(record.index_length).ok()?;
+            let index = parse_slice_index(bytes.get(middle..end)?).ok()?;
+            let data = bytes.slice(at..middle);
+            index.verify(0, index.blocks.len(), &data).ok()?;
+            let cost = index_cost(&index);
+            self.chunks.put(claim.0, data, end - at);
+            self.indexes.put((record.object, record.index_position, 0), Arc::new(index), cost);
+        }
+        Some(())
     }
 
     fn span(&self, slice: &Slice, index: &SliceIndex, block: usize) -> Span {
@@ -240,6 +308,50 @@ impl Blocks {
         };
         self.chunks.get(span.key, load).await
     }
+}
+
+/// A chunk that is about to be read ahead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim(Key);
+
+/// What lies between two slices that are read in one request: reading it is cheaper than another request.
+const GAP: u64 = 64 << 10;
+
+/// Small slices of one object that lie next to each other, with their block indexes.
+#[derive(Debug)]
+pub(crate) struct Run {
+    start: u64,
+    end: u64,
+    slices: Vec<(Arc<Slice>, Claim)>,
+}
+
+impl Run {
+    /// Runs of at most `longest` bytes, unless a slice alone is longer.
+    pub(crate) fn of(mut slices: Vec<(Arc<Slice>, Claim)>, longest: u64) -> Vec<Self> {
+        slices.sort_by_key(|(slice, _)| (slice.record.object, slice.record.data_position));
+        let mut runs: Vec<Self> = Vec::new();
+        for (slice, claim) in slices {
+            let (start, object) = (slice.record.data_position, slice.record.object);
+            let end = start.saturating_add(slice.whole_length());
+            let fits = |run: &&mut Self| {
+                run.slices.first().is_some_and(|(first, _)| first.record.object == object)
+                    && (run.end..=run.end.saturating_add(GAP)).contains(&start)
+                    && end - run.start <= longest
+            };
+            match runs.last_mut().filter(fits) {
+                Some(run) => {
+                    run.end = end;
+                    run.slices.push((slice, claim));
+                }
+                None => runs.push(Self { start, end, slices: vec![(slice, claim)] }),
+            }
+        }
+        runs
+    }
+}
+
+fn index_cost(index: &SliceIndex) -> usize {
+    64 + index.blocks.len() * 24 + index.aborted.len() * 24 + index.producers.len() * 200
 }
 
 /// Where a chunk lies.

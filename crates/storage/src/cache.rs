@@ -1,5 +1,6 @@
 //! Values that are loaded once, in bounded memory, the least recently used dropped first; some loaded before anybody asks.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -23,8 +24,10 @@ struct State<V> {
     clock: u64,
     used: usize,
     /// Values read ahead, or about to be, that no reader came for yet, with their costs.
-    ahead: HashMap<Key, usize>,
+    ahead: HashMap<Key, Ahead>,
     ahead_used: usize,
+    /// What of it is for which reader.
+    ahead_of: HashMap<u64, usize>,
     /// How well reading ahead went lately: up with each value that found its reader, down with each that did not.
     ahead_score: i32,
     ahead_asked: u64,
@@ -34,6 +37,12 @@ struct State<V> {
 const SCORE_BOUND: i32 = 8;
 /// While the score is negative, one in so many is read ahead all the same, to see whether it would go better now.
 const PROBE: u64 = 64;
+
+#[derive(Clone, Copy)]
+struct Ahead {
+    cost: usize,
+    reader: u64,
+}
 
 struct Slot<V> {
     cell: Arc<OnceCell<V>>,
@@ -50,6 +59,7 @@ impl<V: Clone> Cache<V> {
             used: 0,
             ahead: HashMap::new(),
             ahead_used: 0,
+            ahead_of: HashMap::new(),
             ahead_score: 0,
             ahead_asked: 0,
         };
@@ -69,19 +79,30 @@ impl<V: Clone> Cache<V> {
         Some(value)
     }
 
-    /// Whether to load a value before anybody asks for it: it is not here, and not too many such wait for their readers.
-    pub(crate) fn claim_ahead(&self, key: Key, cost: usize) -> bool {
+    /// The value, if it is there, for somebody who is not its reader.
+    pub(crate) fn peek(&self, key: Key) -> Option<V> {
+        self.state.lock().slots.get(&key)?.cell.get().cloned()
+    }
+
+    /// Whether to load a value before `reader` asks for it: it is not here, and not too many such wait for their readers. A reader has
+    /// its equal share of that at most, or one value.
+    pub(crate) fn claim_ahead(&self, key: Key, cost: usize, reader: u64) -> bool {
         let mut state = self.state.lock();
         state.ahead_asked += 1;
+        let room = self.limit / 2;
+        let own = state.ahead_of.get(&reader).copied().unwrap_or_default();
+        let share = room / (state.ahead_of.len() + usize::from(own == 0));
         if state.slots.contains_key(&key)
             || state.ahead.contains_key(&key)
-            || state.ahead_used.saturating_add(cost) > self.limit / 2
+            || state.ahead_used.saturating_add(cost) > room
+            || own > 0 && own.saturating_add(cost) > share
             || state.ahead_score < 0 && !state.ahead_asked.is_multiple_of(PROBE)
         {
             return false;
         }
-        state.ahead.insert(key, cost);
+        state.ahead.insert(key, Ahead { cost, reader });
         state.ahead_used += cost;
+        *state.ahead_of.entry(reader).or_default() += cost;
         true
     }
 
@@ -158,9 +179,15 @@ impl<V> State<V> {
     }
 
     fn take_ahead(&mut self, key: Key) -> bool {
-        let cost = self.ahead.remove(&key);
-        self.ahead_used = self.ahead_used.saturating_sub(cost.unwrap_or_default());
-        cost.is_some()
+        let Some(ahead) = self.ahead.remove(&key) else { return false };
+        self.ahead_used = self.ahead_used.saturating_sub(ahead.cost);
+        if let Entry::Occupied(mut own) = self.ahead_of.entry(ahead.reader) {
+            *own.get_mut() = own.get().saturating_sub(ahead.cost);
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+        true
     }
 
     fn shrink(&mut self, limit: usize) {
@@ -218,14 +245,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_read_ahead_waits_for_readers_within_half_the_cache() {
         let cache: Cache<u64> = Cache::new(40);
-        assert!(cache.claim_ahead(key(1), 10));
-        assert!(!cache.claim_ahead(key(1), 10), "it is on its way");
-        assert!(cache.claim_ahead(key(2), 10));
-        assert!(!cache.claim_ahead(key(3), 10), "half of the cache waits for readers");
+        assert!(cache.claim_ahead(key(1), 10, 1));
+        assert!(!cache.claim_ahead(key(1), 10, 1), "it is on its way");
+        assert!(cache.claim_ahead(key(2), 10, 1));
+        assert!(!cache.claim_ahead(key(3), 10, 1), "half of the cache waits for readers");
         cache.put(key(1), 1, 10);
         assert_eq!(cache.loaded(key(1)), Some(1));
-        assert!(!cache.claim_ahead(key(1), 10), "it is here");
-        assert!(cache.claim_ahead(key(3), 10), "a reader came for the first");
+        assert!(!cache.claim_ahead(key(1), 10, 1), "it is here");
+        assert!(cache.claim_ahead(key(3), 10, 1), "a reader came for the first");
         for number in 10..20 {
             cache.put(key(number), number, 10);
         }
@@ -235,11 +262,23 @@ mod tests {
         assert_eq!(cache.state.lock().ahead_used, 0, "what was dropped waits for nobody");
         // Two were dropped unread, one was read: it goes badly, so only now and then one is tried.
         let claimed = (100..100 + 2 * PROBE).filter(|number| {
-            let claimed = cache.claim_ahead(key(*number), 1);
+            let claimed = cache.claim_ahead(key(*number), 1, 1);
             cache.not_ahead(key(*number));
             claimed
         });
         assert_eq!(claimed.count(), 2);
+    }
+
+    #[test]
+    fn readers_share_what_is_read_ahead() {
+        let cache: Cache<u64> = Cache::new(80);
+        let claim = |number: u64, reader: u64| cache.claim_ahead(key(number), 10, reader);
+        assert!(claim(1, 1) && claim(2, 1) && claim(3, 1), "one reader may have all");
+        assert!(claim(4, 2), "another may have one value");
+        assert!(!claim(5, 2), "there is no more room");
+        cache.not_ahead(key(1));
+        assert!(!claim(6, 1), "who has its share gets no more");
+        assert!(claim(5, 2));
     }
 
     #[tokio::test]

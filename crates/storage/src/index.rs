@@ -19,6 +19,13 @@ impl Slice {
     }
 }
 
+impl Slice {
+    /// Bytes of its batches and its block index.
+    pub(crate) fn whole_length(&self) -> u64 {
+        self.record.data_length.saturating_add(self.record.index_length)
+    }
+}
+
 /// The slices of a partition, by offset. They do not overlap; there may be holes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PartitionIndex {

@@ -17,6 +17,7 @@
 //! append. A batch's bytes are never changed once it has its offset.
 
 mod ack;
+mod ahead;
 mod append;
 mod append_time;
 mod blocks;

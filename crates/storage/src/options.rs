@@ -36,6 +36,9 @@ pub struct EngineOptions {
     pub index_cache_bytes: usize,
     /// Segments are read in pieces of about this many bytes.
     pub read_ahead_bytes: u64,
+    /// How many such pieces are on their way for a reader in order, at most. More than one is for stores far away, where small
+    /// slices are also read with their neighbours; a folder's store does that by itself.
+    pub read_ahead_depth: usize,
     /// How often retention is looked at (`log.retention.check.interval.ms`).
     pub retention_check: Duration,
     /// How long an idle producer is remembered, in ms (`producer.id.expiration.ms`).
@@ -131,6 +134,14 @@ impl Default for CompactionOptions {
     }
 }
 
+impl EngineOptions {
+    /// The same for a data store where a request takes long and costs money: larger pieces, more of them on their way.
+    #[must_use]
+    pub fn far_away(self) -> Self {
+        Self { read_ahead_bytes: 2 << 20, read_ahead_depth: 8, ..self }
+    }
+}
+
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
@@ -145,6 +156,7 @@ impl Default for EngineOptions {
             catch_up_bytes: 32 << 20,
             index_cache_bytes: 8 << 20,
             read_ahead_bytes: 1 << 20,
+            read_ahead_depth: 1,
             retention_check: Duration::from_secs(300),
             producer_expiration_ms: 86_400_000,
             max_decompressed_bytes: 16 << 20,

@@ -1,7 +1,7 @@
 //! One partition: its state in memory and what can be asked of it without I/O.
 //!
 //! Locks, each held for a short time and in this order where two are: `append` (assigning), `acks`, `transactions`;
-//! `durable`, `committed` and `index` alone. None is held across an await.
+//! `durable`, `committed`, `index` and `stride` alone. None is held across an await.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use waybill_types::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
 
 use crate::ack::AckQueue;
+use crate::ahead::Stride;
 use crate::committed::Committed;
 use crate::epochs::Epochs;
 use crate::index::PartitionIndex;
@@ -39,6 +40,8 @@ pub struct Partition {
     pub(crate) committed: Mutex<Committed>,
     /// `None` until it is needed.
     pub(crate) index: Mutex<Option<PartitionIndex>>,
+    /// How far its readers are read ahead of.
+    pub(crate) stride: Mutex<Stride>,
     pub(crate) watchers: Watchers,
 }
 
@@ -99,6 +102,7 @@ impl Partition {
             durable: Mutex::new(Durable { tail: Tail::new(end), epochs: committed.epochs.clone() }),
             committed: Mutex::new(committed),
             index: Mutex::new(None),
+            stride: Mutex::default(),
             watchers: Watchers::default(),
         })
     }

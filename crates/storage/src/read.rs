@@ -210,7 +210,7 @@ impl Partition {
             };
             if block == chunk.first {
                 // Whoever starts at the start of a chunk most likely came from the one before.
-                self.read_ahead(&slice, &index, chunk.end);
+                self.read_ahead(&slice, &index, block, chunk.end);
             }
             let rest = request.max_bytes.saturating_sub(bytes);
             let at_least_one = request.at_least_one && batches.is_empty();
@@ -228,40 +228,6 @@ impl Partition {
             }
             from = cut.next;
         }
-    }
-
-    /// Starts to read what follows a chunk, so that the device works while the reader is being sent this one: the next
-    /// chunk of the slice, or the first one of the next slice.
-    fn read_ahead(&self, slice: &Arc<Slice>, index: &Arc<SliceIndex>, end: usize) {
-        let services = &self.services;
-        let same = (end < index.blocks.len()).then(|| (Arc::clone(slice), Some(Arc::clone(index)), end));
-        let next = same.or_else(|| {
-            let index = self.index.lock();
-            let next = index.as_ref()?.find(slice.record.last_offset.next())?;
-            // Small slices are read with their neighbours anyway.
-            (next.record.data_length > services.options.read_ahead_bytes).then(|| (Arc::clone(next), None, 0))
-        });
-        let Some((slice, index, block)) = next else { return };
-        if let Some(index) = &index
-            && !services.blocks.claim_ahead(&slice, index, block)
-        {
-            return;
-        }
-        let services = Arc::clone(services);
-        self.services.supervisor.spawn("read-ahead", async move {
-            let (blocks, store) = (&services.blocks, &services.store);
-            match index {
-                Some(index) => blocks.read_ahead(store, &slice, &index, block).await,
-                None => {
-                    if let Ok(index) = blocks.index(store, &slice).await
-                        && blocks.claim_ahead(&slice, &index, block)
-                    {
-                        blocks.read_ahead(store, &slice, &index, block).await;
-                    }
-                }
-            }
-            Ok::<(), std::convert::Infallible>(())
-        });
     }
 
     /// [`Self::aborted_in`], asked again where segments go away underneath it.

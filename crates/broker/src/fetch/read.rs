@@ -108,6 +108,10 @@ impl<'a> Reading<'a> {
         let mut answers = Vec::with_capacity(self.partitions.len());
         let mut left = bounds.max_bytes;
         let mut any = false;
+        let starts = self.partitions.iter().filter_map(|(wanted, readable)| {
+            Some((Arc::clone(&readable.as_ref().ok()?.log), Offset(wanted.offset)))
+        });
+        broker.engine.gather(&starts.collect::<Vec<_>>()).await;
         for (wanted, readable) in &self.partitions {
             let answer = match readable {
                 Ok(readable) => {

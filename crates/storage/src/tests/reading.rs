@@ -173,6 +173,69 @@ async fn what_follows_is_read_ahead() {
     assert!(waited <= 1, "{waited} reads waited for the store");
 }
 
+/// A fetch over many partitions waits for the store once, not once for each.
+#[tokio::test(start_paused = true)]
+async fn neighbours_are_read_in_one_request() {
+    const PARTITIONS: i32 = 40;
+    let mut world = World::automatic();
+    world.options.flush_bytes = 1 << 20;
+    world.options.read_ahead_bytes = 100_000;
+    world.options.read_ahead_depth = 8;
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, PARTITIONS).await;
+    for number in 0..PARTITIONS {
+        append(&engine, &engine.partition(&partition(number)).unwrap(), prepared(3, 10, 1_000)).await;
+    }
+    engine.close().await.unwrap();
+    world.crash(engine).await;
+    let engine = world.open().await;
+    let logs: Vec<_> = (0..PARTITIONS).map(|number| engine.partition(&partition(number)).unwrap()).collect();
+    let wanted: Vec<_> = logs.iter().map(|log| (Arc::clone(log), Offset(1))).collect();
+    let before = world.store.gets();
+    engine.gather(&wanted).await;
+    let gets = world.store.gets() - before;
+    assert!((1..5).contains(&gets), "{gets} requests");
+    for log in &logs {
+        assert_eq!(ranges(&log.read(request(0, 50_000)).await.unwrap().batches), [(0, 2)]);
+    }
+    assert_eq!(world.store.gets() - before, gets, "all was there");
+    // What is there is not loaded again, and the end of the log is in memory.
+    engine.gather(&wanted).await;
+    assert_eq!(world.store.gets() - before, gets);
+    world.crash(engine).await;
+}
+
+/// From a store far away, several pieces are on their way for a reader in order.
+#[tokio::test(start_paused = true)]
+async fn readers_in_order_are_read_further_ahead_of() {
+    let mut world = World::automatic();
+    world.options.flush_bytes = 200_000;
+    world.options.read_ahead_bytes = 30_000;
+    world.options.read_ahead_depth = 8;
+    let engine = world.open().await;
+    world.create_topic(&engine, TOPIC, 1).await;
+    let log = engine.partition(&partition(0)).unwrap();
+    for _ in 0..60 {
+        append(&engine, &log, prepared(1, 10, 10_000)).await;
+    }
+    engine.close().await.unwrap();
+    world.crash(engine).await;
+    let engine = world.open().await;
+    let log = engine.partition(&partition(0)).unwrap();
+    let (mut from, mut waited, mut seen) = (0, 0, Vec::new());
+    while from < 60 {
+        let before = world.store.gets();
+        let read = ranges(&log.read(request(from, 30_000)).await.unwrap().batches);
+        waited += usize::from(world.store.gets() > before && from > 0);
+        from = read.last().unwrap().1 + 1;
+        seen.extend(read);
+        world.clock.sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(seen.len(), 60);
+    assert!(waited <= 2, "{waited} reads waited for the store");
+    world.crash(engine).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn reads_end_at_the_bound() {
     let mut world = World::automatic();
