@@ -39,6 +39,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "WAYBILL_WAL_STORAGE", value_name = "URL")]
     wal_storage: Option<String>,
 
+    /// How many objects of the write-ahead log may be created a second while they are not full: more cost more requests and make acks earlier. [default: 12; 50 on an S3 server with a private address; as many as it takes on a file system]
+    #[arg(long, env = "WAYBILL_WAL_PUTS_PER_SECOND", value_name = "N", value_parser = puts_per_second)]
+    wal_puts_per_second: Option<f64>,
+
     /// This broker's node id.
     #[arg(long, env = "WAYBILL_NODE_ID", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(0..))]
     node_id: i32,
@@ -118,6 +122,11 @@ fn endpoint(text: &str) -> anyhow::Result<Endpoint> {
     Ok(Endpoint { listener, host: host.trim_matches(['[', ']']).to_owned(), port })
 }
 
+fn puts_per_second(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.1..=10_000.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0.1 to 10000".to_owned())
+}
+
 fn setting(text: &str) -> anyhow::Result<(String, String)> {
     let pair = text.split_once('=');
     let (key, value) =
@@ -135,6 +144,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         broker: args.broker_config()?,
         storage: args.storage()?,
         wal_storage: args.wal_storage()?,
+        wal_puts_per_second: args.wal_puts_per_second,
         http: args.http,
         page_cache: args.page_cache,
     };

@@ -33,7 +33,7 @@ pub mod quantile;
 pub use api::{ObjectStore, SharedStore, StoreError};
 pub use certain::{Created, create_certainly};
 pub use cloud::CloudStore;
-pub use connect::{ConnectError, FolderSeams, Variables, connect, connect_bucket};
+pub use connect::{ConnectError, FolderSeams, Variables, connect, connect_bucket, is_private};
 pub use disk_store::{DiskStore, Sharing};
 pub use location::{Cloud, Location, LocationError};
 pub use measured::{Limits, Measured};

@@ -101,6 +101,7 @@ async fn start_node(folder: &Path) -> anyhow::Result<Node> {
         broker,
         storage: Location::Folder(root),
         wal_storage: None,
+        wal_puts_per_second: None,
         http: free(8080),
         page_cache: false,
     };

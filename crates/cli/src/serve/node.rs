@@ -21,6 +21,8 @@ pub(crate) struct NodeOptions {
     pub(crate) storage: Location,
     /// Where the write-ahead log is, if elsewhere.
     pub(crate) wal_storage: Option<Location>,
+    /// Objects of it created a second while they are not full, if that is said.
+    pub(crate) wal_puts_per_second: Option<f64>,
     /// Where health, readiness and metrics are served.
     pub(crate) http: SocketAddr,
 }
@@ -47,8 +49,13 @@ impl Node {
         let http = listener.local_addr()?;
         let machine = Machine::real();
         let tasks = machine.tasks.clone();
-        let Opened { root, storage } =
-            stores::open(&options.storage, options.wal_storage.as_ref(), &machine).await?;
+        let Opened { root, storage } = stores::open(
+            &options.storage,
+            options.wal_storage.as_ref(),
+            options.wal_puts_per_second,
+            &machine,
+        )
+        .await?;
         let local = LocalOptions {
             page_cache: options.page_cache,
             storage,

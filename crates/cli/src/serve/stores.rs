@@ -9,7 +9,7 @@ use waybill_meta::{SlateHome, SlateOptions};
 use waybill_rt::Supervisor;
 use waybill_store::{
     FolderSeams, Limits, Location, Measured, Purpose, SharedStore, Sharing, StoreMetrics, Variables, connect,
-    connect_bucket, probe,
+    connect_bucket, is_private, probe,
 };
 use waybill_wal::chain::options::ChainOptions;
 use waybill_wal::chain::pace::PaceOptions;
@@ -33,11 +33,12 @@ pub(crate) struct Opened {
 pub(crate) async fn open(
     storage: &Location,
     wal_storage: Option<&Location>,
+    puts_per_second: Option<f64>,
     machine: &Machine,
 ) -> anyhow::Result<Opened> {
     let counted = StoreMetrics::default();
     let chain = match wal_storage {
-        Some(location) => Some(chain(location, machine, &counted).await?),
+        Some(location) => Some(chain(location, puts_per_second, machine, &counted).await?),
         None => None,
     };
     if let Location::Folder(root) = storage {
@@ -52,8 +53,10 @@ pub(crate) async fn open(
     let path = format!("{prefix}meta");
     let data = measured(Arc::new(bucket), machine, &counted);
     check(&data, storage, machine).await?;
-    let chain =
-        chain.unwrap_or_else(|| ChainStorage { store: data.clone(), options: chain_options(storage) });
+    let chain = chain.unwrap_or_else(|| ChainStorage {
+        store: data.clone(),
+        options: chain_options(storage, puts_per_second),
+    });
     let meta = SlateHome {
         store: remote,
         path,
@@ -101,12 +104,13 @@ pub(crate) fn host() -> String {
 
 async fn chain(
     location: &Location,
+    puts_per_second: Option<f64>,
     machine: &Machine,
     counted: &StoreMetrics,
 ) -> anyhow::Result<ChainStorage> {
     let store = measured(connect(location, &variables(), &seams(machine))?, machine, counted);
     check(&store, location, machine).await?;
-    Ok(ChainStorage { store, options: chain_options(location) })
+    Ok(ChainStorage { store, options: chain_options(location, puts_per_second) })
 }
 
 fn seams(machine: &Machine) -> FolderSeams {
@@ -129,11 +133,13 @@ async fn check(store: &Measured, location: &Location, machine: &Machine) -> anyh
     checked.with_context(|| format!("{location} can not be used"))
 }
 
-fn chain_options(location: &Location) -> ChainOptions {
+fn chain_options(location: &Location, puts_per_second: Option<f64>) -> ChainOptions {
     // Requests to a bucket cost money, those to a file system only time.
-    let pace = match location {
-        Location::Folder(_) => PaceOptions::unpaid(),
-        Location::Bucket { .. } => PaceOptions::default(),
+    let pace = match (puts_per_second, location) {
+        (Some(puts_per_second), _) => PaceOptions { puts_per_second, ..PaceOptions::default() },
+        (None, Location::Folder(_)) => PaceOptions::unpaid(),
+        (None, bucket) if is_private(bucket, &variables()) => PaceOptions::own_server(),
+        (None, Location::Bucket { .. }) => PaceOptions::default(),
     };
     ChainOptions { pace, slots: CHAIN_SLOTS, bytes: CHAIN_BYTES, ..ChainOptions::default() }
 }

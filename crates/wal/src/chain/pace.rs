@@ -26,6 +26,12 @@ impl Default for PaceOptions {
 }
 
 impl PaceOptions {
+    /// For a server of one's own, where a create takes its CPU time and costs nothing else.
+    #[must_use]
+    pub fn own_server() -> Self {
+        Self { puts_per_second: 50.0, ..Self::default() }
+    }
+
     /// For stores where a create costs nothing but time, such as a shared file system: an object leaves whenever the depth
     /// allows it.
     #[must_use]
