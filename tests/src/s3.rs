@@ -48,6 +48,8 @@ struct Faults {
     busy_every: AtomicU64,
     /// Each request waits so long, in milliseconds.
     delay: AtomicU64,
+    /// How long requests take on top of that.
+    latency: Mutex<Option<LogNormal>>,
     requests: AtomicU64,
     /// Requests by kind: PUT, GET, LIST, DELETE, others.
     counts: [AtomicU64; 5],
@@ -97,6 +99,12 @@ impl LocalS3 {
         self.shared.faults.delay.store(delay.as_millis().try_into().unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
+    /// From now on each request takes a time drawn from a log-normal distribution with this median and 99th percentile.
+    pub fn be_like(&self, median: Duration, p99: Duration) {
+        let mut latency = self.shared.faults.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        *latency = Some(LogNormal { median, p99 });
+    }
+
     /// The names of all objects, in order.
     pub fn keys(&self) -> Vec<String> {
         self.shared.lock().by_key.keys().cloned().collect()
@@ -140,6 +148,26 @@ fn elements<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
     text.split(&open).skip(1).filter_map(|rest| Some(rest.split_once(&close)?.0)).collect()
 }
 
+/// How long a request takes, as real stores' requests do: most alike, a few much longer.
+#[derive(Clone, Copy)]
+struct LogNormal {
+    median: Duration,
+    p99: Duration,
+}
+
+impl LogNormal {
+    /// The time of the request with this number: the same at each run.
+    fn sample(&self, number: u64) -> Duration {
+        // Two uniform numbers by Weyl sequences, one normal number of them (Box and Muller).
+        let uniform = |step: f64| (number as f64 * step + step).fract().max(1e-9);
+        let (one, two) = (uniform(0.754_877_666_246_692_7), uniform(0.569_840_290_998_053_2));
+        let normal = (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * two).cos();
+        // The 99th percentile of a normal distribution lies 2.326 deviations above its mean.
+        let deviation = (self.p99.as_secs_f64() / self.median.as_secs_f64()).ln() / 2.326_347_9;
+        self.median.mul_f64((normal * deviation).exp())
+    }
+}
+
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,6 +186,11 @@ impl Shared {
         if delay > 0 {
             std::thread::sleep(Duration::from_millis(delay));
         }
+        let number = self.faults.requests.fetch_add(1, Ordering::SeqCst);
+        let latency = *self.faults.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(latency) = latency {
+            std::thread::sleep(latency.sample(number));
+        }
         let (bucket, key) = request.path.split_once('/').unwrap_or((&request.path, ""));
         let kind = match request.method.as_str() {
             "PUT" => 0,
@@ -169,7 +202,6 @@ impl Shared {
         if let Some(count) = self.faults.counts.get(kind) {
             count.fetch_add(1, Ordering::SeqCst);
         }
-        let number = self.faults.requests.fetch_add(1, Ordering::SeqCst);
         let every = self.faults.busy_every.load(Ordering::SeqCst);
         if every > 0 && number.is_multiple_of(every) {
             return fault(503, "SlowDown");
@@ -314,4 +346,19 @@ fn parse_range(text: &str, whole: usize) -> Option<(usize, usize)> {
     let from = from.parse().ok()?;
     let to = if to.is_empty() { whole } else { to.parse::<usize>().ok()?.saturating_add(1).min(whole) };
     (from < whole && from < to).then_some((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_take_as_long_as_was_asked_for() {
+        let latency = LogNormal { median: Duration::from_millis(60), p99: Duration::from_millis(250) };
+        let mut times: Vec<Duration> = (0..10_000).map(|number| latency.sample(number)).collect();
+        times.sort_unstable();
+        let at = |share: usize| times.get(share).unwrap().as_secs_f64() * 1000.0;
+        assert!((at(5_000) - 60.0).abs() < 2.0, "{}", at(5_000));
+        assert!((at(9_900) - 250.0).abs() < 25.0, "{}", at(9_900));
+    }
 }

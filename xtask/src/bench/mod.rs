@@ -6,6 +6,7 @@
 mod measure;
 mod report;
 mod round;
+mod storage;
 mod visibility;
 
 use std::fs;
@@ -24,8 +25,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 /// Options of `cargo xtask bench`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// What is measured: the broker against Apache Kafka, or the visibility service by itself
-    #[arg(value_parser = ["kafka", "visibility"])]
+    /// What is measured: the broker against Apache Kafka, the broker on object stores, or the visibility service by itself
+    #[arg(value_parser = ["kafka", "storage", "visibility"])]
     against: String,
     /// Visibility: orders of the big store that is asked
     #[arg(long, default_value_t = 1_000_000)]
@@ -84,8 +85,10 @@ pub(crate) const CONTESTANTS: [Contestant; 3] = [
 /// # Errors
 /// When something can not be built, installed, started or measured.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    if options.against == "visibility" {
-        return visibility::run(options);
+    match options.against.as_str() {
+        "storage" => return storage::run(options),
+        "visibility" => return visibility::run(options),
+        _ => {}
     }
     let dir = paths::target()?.join("xtask").join("bench");
     fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;

@@ -80,13 +80,14 @@ fn row(
 }
 
 /// Lowest, median and highest.
-fn spread(mut values: Vec<f64>) -> Option<(f64, f64, f64)> {
+pub(super) fn spread(mut values: Vec<f64>) -> Option<(f64, f64, f64)> {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.get(values.len() / 2).copied()?;
     Some((values.first().copied()?, middle, values.last().copied()?))
 }
 
-fn told(spread: Option<(f64, f64, f64)>) -> String {
+/// A median with its ends.
+pub(super) fn told(spread: Option<(f64, f64, f64)>) -> String {
     match spread {
         Some((low, median, high)) => format!("{} ({}-{})", digits(median), digits(low), digits(high)),
         None => "-".to_owned(),

@@ -70,6 +70,9 @@ pub(crate) struct Broker {
     /// From the start of its process to its first answer.
     pub(crate) ready: Duration,
     command: Vec<String>,
+    environment: Vec<(String, String)>,
+    /// Where Waybill's metrics are; Kafka has none there.
+    http: SocketAddr,
     dir: TempDir,
     log: PathBuf,
     child: Option<Child>,
@@ -82,16 +85,62 @@ impl Broker {
     /// When it is not built or installed, ends at once, or does not answer in time.
     pub(crate) fn start(spec: Spec, built: &Built, installed: &Installed, log: &Path) -> Result<Self> {
         let dir = tempfile::tempdir().context("a folder for the broker's data")?;
-        let address = free_port()?;
+        let (address, http) = (free_port()?, free_port()?);
         let command = match spec.target {
-            Target::Waybill => waybill(spec, built, dir.path(), address)?,
+            Target::Waybill => {
+                let data = dir.path().join("data").display().to_string();
+                waybill(built, address, http, &["--data-dir", &data], spec.settings)?
+            }
             Target::Kafka => kafka(spec, installed, dir.path(), address, log)?,
         };
-        let log = log.with_extension("broker.log");
-        let target = spec.target;
-        let mut broker = Self { target, address, ready: Duration::ZERO, command, dir, log, child: None };
+        let mut broker = Self::stopped(spec.target, address, http, command, dir, log);
         broker.up()?;
         Ok(broker)
+    }
+
+    /// Starts Waybill on the bucket `waybill` of the store that these variables name, with flags.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub(crate) fn start_on_bucket(
+        built: &Built,
+        variables: &[(String, String)],
+        flags: &[&str],
+        log: &Path,
+    ) -> Result<Self> {
+        let (address, http) = (free_port()?, free_port()?);
+        let flags = [&["--storage", "s3://waybill/bench"], flags].concat();
+        let command = waybill(built, address, http, &flags, &[])?;
+        let dir = tempfile::tempdir().context("a folder for the broker")?;
+        let mut broker = Self::stopped(Target::Waybill, address, http, command, dir, log);
+        broker.environment = variables.to_vec();
+        broker.up()?;
+        Ok(broker)
+    }
+
+    fn stopped(
+        target: Target,
+        address: SocketAddr,
+        http: SocketAddr,
+        command: Vec<String>,
+        dir: TempDir,
+        log: &Path,
+    ) -> Self {
+        let (ready, environment, log) = (Duration::ZERO, Vec::new(), log.with_extension("broker.log"));
+        Self { target, address, ready, command, environment, http, dir, log, child: None }
+    }
+
+    /// What Waybill counts, as its HTTP port tells it.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) fn metrics(&self) -> Result<String> {
+        let mut stream = TcpStream::connect(self.http).context("the broker's HTTP port")?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).context("the broker's HTTP port")?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").context("the broker's HTTP port")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("the broker's metrics")?;
+        Ok(answer)
     }
 
     /// Starts the process again on the same data and the same port.
@@ -104,7 +153,13 @@ impl Broker {
             fs::OpenOptions::new().create(true).append(true).open(&self.log).context("the broker's log")?;
         let errors = out.try_clone().context("the broker's log")?;
         let mut command = Command::new(program);
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).stdout(out).stderr(errors);
+        command
+            .args(args)
+            .envs(self.environment.clone())
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(errors);
         let began = Instant::now();
         let child = self.child.insert(run::start(&mut command)?);
         let deadline = began + START_LIMIT;
@@ -174,13 +229,19 @@ fn free_port() -> Result<SocketAddr> {
     listener.local_addr().context("the free port")
 }
 
-fn waybill(spec: Spec, built: &Built, dir: &Path, address: SocketAddr) -> Result<Vec<String>> {
+fn waybill(
+    built: &Built,
+    address: SocketAddr,
+    http: SocketAddr,
+    flags: &[&str],
+    settings: &[&str],
+) -> Result<Vec<String>> {
     let program = built.programs.get("waybill").context("the program waybill is not built")?;
-    let data = dir.join("data").display().to_string();
-    let (listen, http) = (address.to_string(), free_port()?.to_string());
-    let args = ["serve", "--data-dir", &data, "--listen", &listen, "--http", &http];
-    let overrides = spec.settings.iter().flat_map(|setting| ["--override".to_owned(), (*setting).to_owned()]);
-    Ok([program.display().to_string()].into_iter().chain(args.map(str::to_owned)).chain(overrides).collect())
+    let (listen, http) = (address.to_string(), http.to_string());
+    let args = ["serve", "--listen", &listen, "--http", &http];
+    let overrides = settings.iter().flat_map(|setting| ["--override".to_owned(), (*setting).to_owned()]);
+    let words = args.iter().chain(flags).map(|word| (*word).to_owned());
+    Ok([program.display().to_string()].into_iter().chain(words).chain(overrides).collect())
 }
 
 fn kafka(

@@ -50,8 +50,8 @@ pub(crate) fn run(settings: &Settings) -> Result<Value> {
         warm: began + Duration::from_secs(warmup),
         nanos: Arc::clone(&nanos),
     };
-    let mut config = settings.client()?;
-    config.set("acks", "all").set("linger.ms", "0").set("queue.buffering.max.messages", "1000000");
+    let defaults = [("acks", "all"), ("linger.ms", "0"), ("queue.buffering.max.messages", "1000000")];
+    let config = settings.client(&defaults)?;
     let producer: ThreadedProducer<Timer> = config.create_with_context(timer)?;
     producer.client().fetch_metadata(Some(&topic), PATIENCE)?;
     let payload = vec![b'x'; size];

@@ -55,8 +55,8 @@ pub(crate) fn produce(settings: &Settings) -> Result<Value> {
         first_nanos: AtomicU64::new(u64::MAX),
         last_nanos: AtomicU64::new(0),
     });
-    let mut config = settings.client()?;
-    config.set("acks", "all").set("linger.ms", "5").set("queue.buffering.max.messages", "500000");
+    let defaults = [("acks", "all"), ("linger.ms", "5"), ("queue.buffering.max.messages", "500000")];
+    let config = settings.client(&defaults)?;
     let producer: ThreadedProducer<Counting> = config.create_with_context(Counting(Arc::clone(&acks)))?;
     let payload = vec![b'x'; size];
     let began = u64::try_from(acks.clock.monotonic().as_nanos())?;
@@ -82,11 +82,11 @@ pub(crate) fn consume(settings: &Settings) -> Result<Value> {
         (settings.need("topic")?, settings.need("count")?, settings.need("size")?);
     let partitions: i32 = settings.need("partitions")?;
     let clock = RealClock::shared();
-    let mut config = settings.client()?;
-    config
-        .set("group.id", "bench")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false");
+    let config = settings.client(&[
+        ("group.id", "bench"),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+    ])?;
     let consumer: BaseConsumer = config.create()?;
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {

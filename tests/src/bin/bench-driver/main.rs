@@ -1,10 +1,11 @@
 //! The benchmark's client: librdkafka, the same for every broker.
 //!
-//! `bench-driver create|produce|consume|latency NAME=VALUE…` does one thing and prints one JSON line. Rates are taken
-//! from the client's own first to last ack or record; its CPU time is that of its whole life.
+//! `bench-driver create|produce|consume|latency NAME=VALUE…` does one thing and prints one JSON line; `store` runs an object
+//! store until its input ends. Rates are taken from the client's own first to last ack or record; its CPU time is that of its whole life.
 
 mod latency;
 mod load;
+mod store;
 mod topics;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use serde_json::Value;
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
-    let verb = words.next().context("create, produce, consume or latency?")?;
+    let verb = words.next().context("create, produce, consume, latency or store?")?;
     let mut settings = Settings::default();
     for word in words {
         let (name, value) = word.split_once('=').with_context(|| format!("{word} is not NAME=VALUE"))?;
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
         "produce" => load::produce(&settings)?,
         "consume" => load::consume(&settings)?,
         "latency" => latency::run(&settings)?,
+        "store" => return store::run(&settings),
         _ => bail!("no verb {verb}"),
     };
     if let Some(fields) = line.as_object_mut() {
@@ -52,11 +54,27 @@ impl Settings {
         value.parse().with_context(|| format!("{name}={value}"))
     }
 
-    /// Settings of a librdkafka client of this broker.
-    pub(crate) fn client(&self) -> Result<ClientConfig> {
+    /// A value that may be there.
+    pub(crate) fn get<T: FromStr>(&self, name: &str) -> Result<Option<T>>
+    where
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        if self.0.contains_key(name) { self.need(name).map(Some) } else { Ok(None) }
+    }
+
+    /// A librdkafka client of this broker, with these settings and on top of them what was said as `client.NAME=VALUE`.
+    pub(crate) fn client(&self, defaults: &[(&str, &str)]) -> Result<ClientConfig> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.need::<String>("bootstrap")?);
         config.set_log_level(RDKafkaLogLevel::Error);
+        for (name, value) in defaults {
+            config.set(*name, *value);
+        }
+        for (name, value) in &self.0 {
+            if let Some(name) = name.strip_prefix("client.") {
+                config.set(name, value);
+            }
+        }
         Ok(config)
     }
 }

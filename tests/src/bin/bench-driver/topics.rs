@@ -18,9 +18,9 @@ const REQUEST: Duration = Duration::from_secs(30);
 pub(crate) fn create(settings: &Settings) -> Result<Value> {
     let topic: String = settings.need("topic")?;
     let partitions: i32 = settings.need("partitions")?;
-    let admin: AdminClient<DefaultClientContext> = settings.client()?.create()?;
+    let admin: AdminClient<DefaultClientContext> = settings.client(&[])?.create()?;
     let connect = || -> Result<BaseConsumer> {
-        let consumer: BaseConsumer = settings.client()?.set("group.id", "bench").create()?;
+        let consumer: BaseConsumer = settings.client(&[])?.set("group.id", "bench").create()?;
         consumer.fetch_metadata(None, REQUEST)?;
         Ok(consumer)
     };
