@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ struct Faults {
     delay: AtomicU64,
     /// How long requests take on top of that.
     latency: Mutex<Option<LogNormal>>,
+    /// No request is looked at.
+    silent: AtomicBool,
     requests: AtomicU64,
     /// Requests by kind: PUT, GET, LIST, DELETE, others.
     counts: [AtomicU64; 5],
@@ -103,6 +105,11 @@ impl LocalS3 {
     pub fn be_like(&self, median: Duration, p99: Duration) {
         let mut latency = self.shared.faults.latency.lock().unwrap_or_else(PoisonError::into_inner);
         *latency = Some(LogNormal { median, p99 });
+    }
+
+    /// From now on no request is looked at, until this is called again: then those that wait are, whoever asked.
+    pub fn be_silent(&self, silent: bool) {
+        self.shared.faults.silent.store(silent, Ordering::SeqCst);
     }
 
     /// The names of all objects, in order.
@@ -185,6 +192,9 @@ impl Shared {
         let delay = self.faults.delay.load(Ordering::SeqCst);
         if delay > 0 {
             std::thread::sleep(Duration::from_millis(delay));
+        }
+        while self.faults.silent.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(20));
         }
         let number = self.faults.requests.fetch_add(1, Ordering::SeqCst);
         let latency = *self.faults.latency.lock().unwrap_or_else(PoisonError::into_inner);

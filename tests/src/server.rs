@@ -1,10 +1,12 @@
 //! The program `waybill serve` as a child process on free ports.
+#![allow(clippy::disallowed_methods, reason = "real processes, in real time")]
 
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -39,6 +41,8 @@ pub fn free_port() -> anyhow::Result<u16> {
 /// A running broker.
 pub struct Server {
     child: Child,
+    log: Receiver<String>,
+    printed: String,
     /// `HOST:PORT` of the Kafka listener.
     pub bootstrap: String,
     /// `HOST:PORT` of health and metrics.
@@ -64,6 +68,25 @@ impl Server {
         settings: &[&str],
         more: impl FnOnce(&mut Command),
     ) -> anyhow::Result<Self> {
+        let mut server = Self::spawn(data_dir, port, settings, more)?;
+        if server.wait_for(" ready ", START)? {
+            return Ok(server);
+        }
+        server.child.kill()?;
+        server.child.wait()?;
+        bail!("the broker did not start:\n{}", server.printed)
+    }
+
+    /// As [`Self::start_with`], without waiting for anything.
+    ///
+    /// # Errors
+    /// When there is no program to start.
+    pub fn spawn(
+        data_dir: &Path,
+        port: u16,
+        settings: &[&str],
+        more: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Self> {
         let http = free_port()?;
         let mut command = Command::new(program()?);
         command.arg("serve").arg("--data-dir").arg(data_dir);
@@ -76,27 +99,72 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let log = child.stderr.take().context("no standard error")?;
-        let (lines, told) = std::sync::mpsc::channel();
+        let (lines, told) = std::sync::mpsc::channel::<String>();
         std::thread::spawn(move || {
             // Read to the end, so that the broker never waits for a full pipe.
             for line in BufReader::new(log).lines().map_while(Result::ok) {
                 let _ = lines.send(line);
             }
         });
-        let mut printed = String::new();
+        let address = |port| format!("127.0.0.1:{port}");
+        let (bootstrap, http) = (address(port), address(http));
+        Ok(Self { child, log: told, printed: String::new(), bootstrap, http })
+    }
+
+    /// Waits until it has printed a line with this word since the last line that was waited for; `false` when it ended or was
+    /// silent about it for too long.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn wait_for(&mut self, word: &str, patience: Duration) -> anyhow::Result<bool> {
+        let until = Instant::now() + patience;
         loop {
-            match told.recv_timeout(START) {
-                Ok(line) if line.contains(" ready ") => break,
-                Ok(line) => printed.push_str(&format!("{line}\n")),
-                Err(_) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    bail!("the broker did not start:\n{printed}");
+            match self.log.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.printed.push_str(&format!("{line}\n"));
+                    if line.contains(word) {
+                        return Ok(true);
+                    }
                 }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(false),
             }
         }
-        let address = |port| format!("127.0.0.1:{port}");
-        Ok(Self { child, bootstrap: address(port), http: address(http) })
+    }
+
+    /// What it has printed so far.
+    pub fn printed(&mut self) -> &str {
+        while let Ok(line) = self.log.try_recv() {
+            self.printed.push_str(&format!("{line}\n"));
+        }
+        &self.printed
+    }
+
+    /// Stops its clock, as SIGSTOP does, or lets it go on.
+    ///
+    /// # Errors
+    /// When it can not be signalled.
+    pub fn freeze(&self, frozen: bool) -> anyhow::Result<()> {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status()?;
+        if !sent.success() {
+            bail!("process {} can not be signalled", self.child.id());
+        }
+        Ok(())
+    }
+
+    /// What a path of its HTTP port answers: status and body.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let mut stream = TcpStream::connect(&self.http)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+        let status = head.split_whitespace().nth(1).context("no status")?.parse()?;
+        Ok((status, body.to_owned()))
     }
 
     /// The process id.

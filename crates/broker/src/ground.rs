@@ -2,26 +2,27 @@
 //!
 //! In a folder everything durable lies under the storage root: `meta/meta.redb`, `wal/`, `seg/`, `control/`, `lock`. The lock
 //! fences other processes. In a bucket it is `meta/`, `wal/`, `seg/`, `control/` below a prefix, and nothing is kept on this
-//! machine; an incarnation is claimed first, opening the metadata store fences an earlier owner, and sealing its
-//! chain stops its writer.
+//! machine: a process joins the brokers there ([`crate::member`]), and stands on it once it holds a term ([`crate::seat`]).
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use waybill_control::terms::claiming::Process;
+use waybill_control::terms::claim::NodeChoice;
+use waybill_control::terms::claiming::{Process, claim};
 use waybill_control::terms::creating::ControlStore;
-use waybill_meta::{MetaHome, OwnedMeta, RedbMeta, SharedMeta};
+use waybill_meta::{RedbMeta, SharedMeta};
 use waybill_rt::Disk;
-use waybill_storage::{ChainWalDriver, FileWalDriver, WalDriver};
+use waybill_storage::{ChainWalDriver, FileWalDriver, WalDriver, check_storage};
 use waybill_store::{DiskStore, Measured, Purpose, SharedStore};
-use waybill_types::Incarnation;
+use waybill_types::{BrokerId, Incarnation};
 use waybill_wal::DirLock;
 use waybill_wal::chain::options::ChainOptions;
 
-use crate::claim::{ClaimError, claim};
 use crate::local::{LocalOptions, Machine, NodeError};
+use crate::member::{Bucket, Member};
+use crate::seat::Seat;
 
 /// Where a node keeps what is durable.
 #[derive(Clone)]
@@ -33,12 +34,10 @@ pub enum Storage {
     },
     /// In a bucket.
     Bucket {
-        /// Segments, and who is which incarnation.
-        data: Measured,
-        /// The metadata store. Its tasks must not run under the node's supervisor, which stops them too early.
-        meta: Arc<dyn MetaHome>,
-        /// The log.
-        chain: ChainStorage,
+        /// The bucket.
+        bucket: Box<Bucket>,
+        /// This process among the brokers there.
+        member: Box<Member>,
     },
 }
 
@@ -62,37 +61,32 @@ pub struct ChainStorage {
 pub(crate) struct Ground {
     pub(crate) lock: Option<DirLock>,
     pub(crate) meta: SharedMeta,
-    /// The metadata store again, where it must be closed.
-    pub(crate) owned: Option<Arc<dyn OwnedMeta>>,
     pub(crate) store: SharedStore,
     pub(crate) wal: Arc<dyn WalDriver>,
     /// The claimed incarnation, where others could claim it too.
     pub(crate) incarnation: Option<Incarnation>,
+    /// The term that this process holds, 0 where a lock stands in for it.
+    pub(crate) term: u64,
     pub(crate) long: Arc<Notify>,
 }
 
 impl Ground {
-    pub(crate) async fn open(options: &LocalOptions, machine: &Machine) -> Result<Self, NodeError> {
-        match &options.storage {
-            Storage::Folder { chain } => Self::of_folder(options, chain.as_ref(), machine).await,
-            Storage::Bucket { data, meta, chain } => {
-                let incarnation = claimed(data.for_purpose(Purpose::Control), options, machine).await?;
-                let owned = meta.open().await?;
-                let long = Arc::new(Notify::new());
-                Ok(Self {
-                    lock: None,
-                    meta: Arc::clone(&owned) as SharedMeta,
-                    owned: Some(owned),
-                    store: data.for_purpose(Purpose::Segment),
-                    wal: chain_driver(chain, &long, options, machine),
-                    incarnation: Some(incarnation),
-                    long,
-                })
-            }
+    /// The ground of a process that holds a term.
+    pub(crate) fn of_bucket(bucket: &Bucket, member: &Member, seat: &Seat, machine: &Machine) -> Self {
+        let long = Arc::new(Notify::new());
+        let meta: SharedMeta = Arc::new(seat.meta.clone());
+        Self {
+            lock: None,
+            store: bucket.data.for_purpose(Purpose::Segment),
+            wal: chain_driver(&bucket.chain, member.node(), Arc::clone(&meta), &long, machine),
+            meta,
+            incarnation: Some(member.claimed.holder.incarnation),
+            term: seat.term(),
+            long,
         }
     }
 
-    async fn of_folder(
+    pub(crate) async fn of_folder(
         options: &LocalOptions,
         chain: Option<&ChainStorage>,
         machine: &Machine,
@@ -107,6 +101,7 @@ impl Ground {
         };
         make(&folder).map_err(|error| NodeError::Io { path: folder.clone(), error })?;
         let meta = RedbMeta::open(&machine.disk, &folder.join("meta.redb"), machine.running)?;
+        let meta: SharedMeta = Arc::new(meta);
         let store = DiskStore::open(Arc::clone(&machine.disk), root, machine.running);
         let store = store.map_err(|error| NodeError::Io { path: root.clone(), error })?;
         let store = if options.page_cache { store.through_page_cache() } else { store };
@@ -115,24 +110,26 @@ impl Ground {
         let (wal, incarnation) = match chain {
             None => (file_driver(options, machine), None),
             Some(chain) => {
-                let incarnation = claimed(Arc::clone(&store), options, machine).await?;
-                (chain_driver(chain, &long, options, machine), Some(incarnation))
+                let node = options.broker.node;
+                let driver = chain_driver(chain, node, Arc::clone(&meta), &long, machine);
+                check_storage(&*meta, &*driver).await?;
+                (driver, Some(claimed(Arc::clone(&store), options, machine).await?))
             }
         };
         let wal = options.other_wal.clone().unwrap_or(wal);
-        Ok(Self { lock: Some(lock), meta: Arc::new(meta), owned: None, store, wal, incarnation, long })
+        Ok(Self { lock: Some(lock), meta, store, wal, incarnation, term: 0, long })
     }
 }
 
-/// The incarnation that this process is from now on.
+/// The incarnation that a process with a lock is from now on.
 async fn claimed(
     store: SharedStore,
     options: &LocalOptions,
     machine: &Machine,
-) -> Result<Incarnation, ClaimError> {
+) -> Result<Incarnation, NodeError> {
     let io = ControlStore::new(store, Arc::clone(&machine.clock), Arc::clone(&machine.entropy));
     let process = Process { host: options.host.clone(), pid: machine.pid, address: String::new() };
-    claim(&io, options.broker.node, &process).await
+    Ok(claim(&io, NodeChoice::Fixed(options.broker.node), &process).await?.holder.incarnation)
 }
 
 fn file_driver(options: &LocalOptions, machine: &Machine) -> Arc<dyn WalDriver> {
@@ -147,15 +144,17 @@ fn file_driver(options: &LocalOptions, machine: &Machine) -> Arc<dyn WalDriver> 
     })
 }
 
-fn chain_driver(
+pub(crate) fn chain_driver(
     chain: &ChainStorage,
+    node: BrokerId,
+    meta: SharedMeta,
     long: &Arc<Notify>,
-    options: &LocalOptions,
     machine: &Machine,
 ) -> Arc<dyn WalDriver> {
     Arc::new(ChainWalDriver {
-        node: options.broker.node,
+        node,
         store: chain.store.clone(),
+        meta,
         options: chain.options,
         long: Arc::clone(long),
         clock: Arc::clone(&machine.clock),

@@ -4,11 +4,13 @@
 //! whether everything durable lies in a folder or in a bucket.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use waybill_meta::{MetaError, OwnedMeta};
+use waybill_control::terms::ClaimError;
+use waybill_meta::MetaError;
 use waybill_rt::{
     Metrics, RealClock, RealDisk, RealEntropy, RealNet, Running, SharedClock, SharedDisk, SharedEntropy,
     SharedNet, Supervisor,
@@ -20,9 +22,10 @@ use waybill_storage::{EngineDeps, EngineOptions, LogEngine, WalDriver};
 use waybill_wal::{DirLock, FileWalOptions, LockError, RingOptions, WriterMode};
 
 use crate::broker::Broker;
-use crate::claim::ClaimError;
 use crate::config::BrokerConfig;
 use crate::ground::{Ground, Storage};
+use crate::http::Front;
+use crate::seat::Seat;
 use crate::serve::{BrokerDeps, StartError, start};
 
 /// What a node runs on.
@@ -82,6 +85,8 @@ pub struct LocalOptions {
     pub wal: FileWalOptions,
     /// How the log engine is run; node and Kafka's settings are filled in from the broker's configuration.
     pub engine: EngineOptions,
+    /// Where it shows how far it is.
+    pub front: Front,
     /// Another WAL than the ring of files, for tests.
     pub other_wal: Option<Arc<dyn WalDriver>>,
     /// Who may do what.
@@ -105,6 +110,7 @@ impl LocalOptions {
             ring: RingOptions::default(),
             wal: FileWalOptions::default(),
             engine: EngineOptions::default(),
+            front: Front::default(),
             other_wal: None,
             authorizer: Arc::new(AllowAll),
             audit: Arc::new(TracingAudit),
@@ -134,9 +140,25 @@ pub enum NodeError {
         /// What happened.
         error: io::Error,
     },
-    /// A store can not be used.
+    /// No incarnation was claimed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// Other brokers would be told an address that is none.
+    #[error(
+        "--rpc {0}: other brokers are told this address, and a wildcard is none; name one that they reach"
+    )]
+    RpcWildcard(SocketAddr),
+    /// The port for other brokers is taken.
+    #[error("can not listen on {addr} for other brokers: {error}; choose another with --rpc")]
+    Rpc {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// Another broker has taken over while this one started.
+    #[error("{0}")]
+    Deposed(String),
     /// The metadata can not be read.
     #[error(transparent)]
     Meta(#[from] MetaError),
@@ -148,31 +170,61 @@ pub enum NodeError {
     Broker(#[from] StartError),
 }
 
-/// A running node. Holds the lock on a storage root for life.
+/// A running node. Holds the lock on a storage root for life, or a term on a bucket.
 pub struct LocalNode {
     /// The broker.
     pub broker: Arc<Broker>,
     /// Told when the node should be stopped and started again soon, because its chain of WAL objects is long.
     pub long: Arc<Notify>,
-    meta: Option<Arc<dyn OwnedMeta>>,
+    seat: Option<Seat>,
     _lock: Option<DirLock>,
 }
 
 impl LocalNode {
-    /// Starts a node: when this returns, it serves.
+    /// Starts a node: when this returns, it serves. On a bucket it first waits, for as long as another broker leads there.
     ///
     /// # Errors
     /// A [`NodeError`] whose text says what to do.
-    pub async fn start(options: LocalOptions, machine: Machine) -> Result<Self, NodeError> {
-        let ground = Ground::open(&options, &machine).await?;
-        let owned = ground.owned.clone();
-        let started = Self::start_on(ground, options, machine).await;
-        if started.is_err()
-            && let Some(meta) = owned
-        {
-            meta.close().await;
-        }
-        started
+    pub async fn start(mut options: LocalOptions, machine: Machine) -> Result<Self, NodeError> {
+        let front = options.front.clone();
+        front.begin(machine.metrics.clone());
+        let node = match options.storage.clone() {
+            Storage::Folder { chain } => {
+                let ground = Ground::of_folder(&options, chain.as_ref(), &machine).await?;
+                Box::pin(Self::start_on(ground, options, machine)).await?
+            }
+            Storage::Bucket { bucket, member } => {
+                options.broker.node = member.node();
+                let seat = Seat::take(&bucket, &member, &machine, &front).await;
+                let ground = Ground::of_bucket(&bucket, &member, &seat, &machine);
+                let tasks = machine.tasks.clone();
+                let started = tokio::select! {
+                    started = Box::pin(Self::start_on(ground, options, machine)) => started,
+                    why = seat.lost() => Err(NodeError::Deposed(why)),
+                };
+                match started {
+                    Ok(node) => {
+                        seat.watch(&tasks);
+                        Self { seat: Some(seat), ..node }
+                    }
+                    Err(error) => {
+                        // Why it did not start is known.
+                        let _ = tasks.shutdown().await;
+                        seat.leave().await;
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        front.serving(Arc::clone(&node.broker));
+        Ok(node)
+    }
+
+    /// Whether a node that has failed did so because its log or its term has ended: another broker has taken over, or the store
+    /// was away for too long. Then this process may go on as its next incarnation.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.seat.as_ref().is_some_and(|seat| seat.is_lost() || self.broker.engine.has_ended())
     }
 
     async fn start_on(ground: Ground, options: LocalOptions, machine: Machine) -> Result<Self, NodeError> {
@@ -180,6 +232,7 @@ impl LocalNode {
         let engine = EngineOptions {
             node: kafka.node,
             incarnation: ground.incarnation,
+            term: ground.term,
             retention_check: kafka.kafka_ms("log.retention.check.interval.ms"),
             producer_expiration_ms: kafka.kafka_number("producer.id.expiration.ms"),
             ..options.engine
@@ -195,10 +248,6 @@ impl LocalNode {
             supervisor: machine.tasks.clone(),
         };
         let engine = LogEngine::open(engine, deps).await?;
-        if let Some(meta) = &ground.owned {
-            meta.start_upkeep();
-            machine.tasks.spawn("metadata owner", stay_owner(Arc::clone(meta), machine.tasks.clone()));
-        }
         let deps = BrokerDeps {
             cluster: engine.cluster_id(),
             engine,
@@ -213,7 +262,7 @@ impl LocalNode {
             running: machine.running,
         };
         let broker = start(options.broker, deps).await?;
-        Ok(Self { broker, long: ground.long, meta: ground.owned, _lock: ground.lock })
+        Ok(Self { broker, long: ground.long, seat: None, _lock: ground.lock })
     }
 
     /// Stops: sockets close, what is queued is written out, and all background tasks end.
@@ -222,22 +271,16 @@ impl LocalNode {
     /// The first failure of a background task, or why the log could not be written out.
     pub async fn stop(self) -> Result<(), String> {
         self.broker.tasks.stopping().cancel();
-        let closed = self.broker.engine.close().await.map_err(|error| error.to_string());
+        // Who was deposed has nothing to write out: clients send again what was not acked.
+        let closed = match self.has_ended() {
+            true => Ok(()),
+            false => self.broker.engine.close().await.map_err(|error| error.to_string()),
+        };
         let ended = self.broker.tasks.shutdown().await;
-        if let Some(meta) = &self.meta {
-            meta.close().await;
+        if let Some(seat) = self.seat {
+            seat.leave().await;
         }
         ended.and(closed)
-    }
-}
-
-/// A node that does not own the metadata any more ends, also when nobody changes anything.
-async fn stay_owner(meta: Arc<dyn OwnedMeta>, tasks: Supervisor) -> Result<(), &'static str> {
-    let stopping = tasks.stopping();
-    tokio::select! {
-        biased;
-        () = stopping.cancelled() => Ok(()),
-        () = meta.over() => Err("this process does not own the metadata any more: another one has opened it, or it failed"),
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use waybill_broker::{BrokerConfig, Endpoint, ListenerSpec};
+use waybill_broker::{BrokerConfig, Endpoint, Joining, ListenerSpec};
+use waybill_control::terms::NodeChoice;
 use waybill_store::Location;
 use waybill_types::BrokerId;
 
@@ -15,7 +17,8 @@ mod node;
 pub(crate) mod stop;
 pub(crate) mod stores;
 
-pub(crate) use node::{Node, NodeOptions};
+pub(crate) use node::{House, Node, NodeOptions};
+pub(crate) use stores::WalWriting;
 
 /// The name of a listener that was given none.
 const DEFAULT_LISTENER: &str = "PLAINTEXT";
@@ -43,9 +46,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "WAYBILL_WAL_PUTS_PER_SECOND", value_name = "N", value_parser = puts_per_second)]
     wal_puts_per_second: Option<f64>,
 
-    /// This broker's node id.
-    #[arg(long, env = "WAYBILL_NODE_ID", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(0..))]
-    node_id: i32,
+    /// Seconds after which an object of the log that could not be made durable ends its chain: producers wait so long at most for a store that is away, then the broker goes on with a new chain.
+    #[arg(long, env = "WAYBILL_WAL_TIMEOUT", value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=300))]
+    wal_timeout: u64,
+
+    /// This broker's node id; auto takes one that nobody had. Of two processes with one id the later one takes over at once. Default: 1 in a folder, auto in a bucket.
+    #[arg(long, env = "WAYBILL_NODE_ID", value_name = "N|auto")]
+    node_id: Option<NodeChoice>,
 
     /// Where Kafka clients connect. Repeatable, with a name each. [default: 127.0.0.1:9092]
     #[arg(long, env = "WAYBILL_LISTEN", value_name = "[NAME=]ADDR", value_delimiter = ',')]
@@ -54,6 +61,10 @@ pub(crate) struct ServeArgs {
     /// What clients of a listener are told to connect to, where that is not the listening address.
     #[arg(long, env = "WAYBILL_ADVERTISE", value_name = "[NAME=]HOST:PORT", value_delimiter = ',')]
     advertise: Vec<String>,
+
+    /// Where other brokers on the same bucket hear that this one lives: an address of this machine that they reach.
+    #[arg(long, env = "WAYBILL_RPC", value_name = "ADDR", default_value = "127.0.0.1:0")]
+    rpc: SocketAddr,
 
     /// The rack or zone of this broker.
     #[arg(long, env = "WAYBILL_RACK", value_name = "RACK")]
@@ -96,7 +107,34 @@ impl ServeArgs {
             Location::Folder(path) => path.display().to_string(),
             bucket => bucket.to_string(),
         };
-        Ok(BrokerConfig::new(BrokerId(self.node_id), listeners, advertised, kafka, log_dir)?)
+        let node = match self.node_id {
+            Some(NodeChoice::Fixed(node)) => node,
+            // In a bucket it is given out later.
+            Some(NodeChoice::Auto) | None => BrokerId(1),
+        };
+        Ok(BrokerConfig::new(node, listeners, advertised, kafka, log_dir)?)
+    }
+
+    fn options(&self) -> anyhow::Result<NodeOptions> {
+        let storage = self.storage()?;
+        let in_folder = matches!(storage, Location::Folder(_));
+        anyhow::ensure!(
+            !in_folder || self.node_id != Some(NodeChoice::Auto),
+            "--node-id auto: a storage in a folder has one broker; give it a number, or leave it out"
+        );
+        let node = self.node_id.unwrap_or(NodeChoice::Auto);
+        Ok(NodeOptions {
+            broker: self.broker_config()?,
+            joining: Joining { node, host: stores::host(), rpc: self.rpc },
+            storage,
+            wal_storage: self.wal_storage()?,
+            wal_writing: WalWriting {
+                puts_per_second: self.wal_puts_per_second,
+                timeout: Duration::from_secs(self.wal_timeout),
+            },
+            http: self.http,
+            page_cache: self.page_cache,
+        })
     }
 }
 
@@ -134,42 +172,71 @@ fn setting(text: &str) -> anyhow::Result<(String, String)> {
     Ok((key.trim().to_owned(), value.to_owned()))
 }
 
-/// Runs a broker until SIGTERM or Ctrl-C. Where its log is a chain of objects that has become long, the broker is stopped
-/// and started again in between.
+/// What ends a node.
+enum End {
+    Asked,
+    Failed,
+    /// Its chain has become long.
+    Long,
+}
+
+/// Runs a broker until SIGTERM or Ctrl-C. On a bucket it waits as a standby while another one leads, and again after it was deposed;
+/// where its log is a chain of objects that has become long, the broker is stopped and started again in between.
 ///
 /// # Errors
-/// When it can not start, or a part of it fails.
+/// When it can not start, a part of it fails, or another process runs under its node id.
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
-    let options = NodeOptions {
-        broker: args.broker_config()?,
-        storage: args.storage()?,
-        wal_storage: args.wal_storage()?,
-        wal_puts_per_second: args.wal_puts_per_second,
-        http: args.http,
-        page_cache: args.page_cache,
-    };
+    let mut house = House::open(args.options()?).await?;
     loop {
-        let node = Node::start(options.clone()).await?;
-        for endpoint in &node.broker.endpoints {
-            tracing::info!(listener = %endpoint.listener, host = %endpoint.host, port = endpoint.port, "serving");
-        }
-        tracing::info!(http = %node.http, cluster = %node.broker.controller.image().cluster, "ready");
-        let again = tokio::select! {
+        let node = tokio::select! {
+            started = house.start() => started?,
             signal = stop::signal() => {
                 tracing::info!(signal = signal?, "stopping");
-                false
-            }
-            () = node.broker.tasks.failed() => false,
-            () = node.long() => {
-                tracing::info!("stopping, to start again with a new chain of the write-ahead log");
-                true
+                return house.close().await;
             }
         };
-        node.stop().await?;
-        if !again {
-            return Ok(());
+        let end = serve(&house, &node).await?;
+        let ended = node.has_ended();
+        if ended {
+            house.show_deposed(&node);
+        }
+        let stopped = node.stop().await;
+        match end {
+            End::Asked => return house.close().await.and(stopped),
+            End::Failed if !ended => return stopped,
+            End::Long => stopped?,
+            End::Failed => {
+                let why = stopped.err().map_or_else(String::new, |error| format!("{error:#}"));
+                tracing::warn!(why, "this broker does not lead any more; going on as its next incarnation");
+            }
+        }
+        tokio::select! {
+            again = house.again() => again?,
+            signal = stop::signal() => {
+                tracing::info!(signal = signal?, "stopping");
+                return house.close().await;
+            }
         }
     }
+}
+
+async fn serve(house: &House, node: &Node) -> anyhow::Result<End> {
+    for endpoint in &node.broker.endpoints {
+        tracing::info!(listener = %endpoint.listener, host = %endpoint.host, port = endpoint.port, "serving");
+    }
+    let image = node.broker.controller.image();
+    tracing::info!(http = %house.http, node = image.node.get(), cluster = %image.cluster, "ready");
+    Ok(tokio::select! {
+        signal = stop::signal() => {
+            tracing::info!(signal = signal?, "stopping");
+            End::Asked
+        }
+        () = node.broker.tasks.failed() => End::Failed,
+        () = node.long() => {
+            tracing::info!("stopping, to start again with a new chain of the write-ahead log");
+            End::Long
+        }
+    })
 }
 
 #[cfg(test)]
@@ -195,6 +262,15 @@ mod tests {
         let config = args.broker_config().unwrap();
         assert_eq!(config.listeners[0].addr, "127.0.0.1:9092".parse().unwrap());
         assert_eq!(config.node, BrokerId(1));
+    }
+
+    #[test]
+    fn a_node_id_is_given_out_in_a_bucket_and_one_in_a_folder() {
+        let node = |flags: &[&str]| args(flags).options().map(|options| options.joining.node);
+        assert_eq!(node(&["--storage", "s3://bucket/one"]).unwrap(), NodeChoice::Auto);
+        let fixed = node(&["--storage", "s3://bucket/one", "--node-id", "7"]).unwrap();
+        assert_eq!(fixed, NodeChoice::Fixed(BrokerId(7)));
+        assert!(node(&["--node-id", "auto"]).unwrap_err().to_string().contains("--node-id auto"));
     }
 
     #[test]

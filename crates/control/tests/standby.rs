@@ -51,8 +51,14 @@ async fn start(bucket: &Bucket, node: NodeChoice, seed: u64) -> Broker {
         tasks: tasks.clone(),
     };
     let pulse: Arc<dyn Pulse> = Arc::new(NetPulse::new(net, clock()));
-    let deps =
-        CampaignDeps { io: io.clone(), me: me.clone(), home: Arc::new(home), pulse, heart: heart.clone() };
+    let deps = CampaignDeps {
+        io: io.clone(),
+        me: me.clone(),
+        home: Arc::new(home),
+        pulse,
+        heart: heart.clone(),
+        standing: Arc::new(|_| {}),
+    };
     Broker { tasks, io, me, heart, campaign: Campaign::new(deps) }
 }
 

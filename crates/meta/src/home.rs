@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, select};
+use futures::{FutureExt, StreamExt};
+use object_store::path::Path;
 use waybill_rt::{SharedClock, Supervisor};
 
-use crate::api::{MetaError, MetaStore};
-use crate::slate::{SlateMeta, SlateOptions};
+use crate::api::{MetaError, MetaStore, SharedMeta};
+use crate::slate::{SlateMeta, SlateOptions, SlateReader};
 
 /// A metadata store that this process owns until it ends: by its first failed commit, a newer owner, or a close.
 pub trait OwnedMeta: MetaStore {
@@ -25,6 +26,9 @@ pub trait OwnedMeta: MetaStore {
 pub trait MetaHome: Send + Sync + 'static {
     /// Opens it, as its newest owner.
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn OwnedMeta>, MetaError>>;
+
+    /// A look at what is durable in it now, which writes nothing and does not disturb its owner. `None`: nobody has made it.
+    fn look(&self) -> BoxFuture<'_, Result<Option<SharedMeta>, MetaError>>;
 }
 
 /// A SlateDB below a path of an object store.
@@ -56,6 +60,35 @@ impl MetaHome for SlateHome {
             Ok(Arc::new(opened) as Arc<dyn OwnedMeta>)
         }
         .boxed()
+    }
+
+    fn look(&self) -> BoxFuture<'_, Result<Option<SharedMeta>, MetaError>> {
+        async move {
+            let looking = self.read().boxed();
+            match select(looking, self.clock.sleep(self.options.open_budget)).await {
+                Either::Left((found, _)) => found,
+                Either::Right(_) => {
+                    let why =
+                        format!("the metadata store could not be read within {:?}", self.options.open_budget);
+                    Err(MetaError::Unreadable(why.into()))
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+impl SlateHome {
+    async fn read(&self) -> Result<Option<SharedMeta>, MetaError> {
+        let manifests = Path::from(format!("{}/manifest", self.path));
+        match self.store.list(Some(&manifests)).next().await {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(MetaError::Unreadable(error.to_string().into())),
+            Some(Ok(_)) => {}
+        }
+        let reader =
+            SlateReader::open(Arc::clone(&self.store), &self.path, self.options.store_retries).await?;
+        Ok(Some(Arc::new(reader)))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The object chain as the engine opens it.
 //!
-//! A start ends the chain of the registered incarnation, hands out its batches from the trim on, and creates the next
-//! chain's open record before the commit that registers it. Objects are deleted only from chains below the registered
-//! one: those are closed. What a chain's end is made of, its seal, stays for ever, as open records do.
+//! A start ends the chain that led last, which another node may have written, hands out its batches from the trim on, and
+//! creates the next chain's open record before the commit that registers it. [`crate::chain_sweep`] deletes what closed
+//! chains hold.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,24 +10,23 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
-use waybill_meta::WalKind;
+use waybill_meta::{SharedMeta, WalKind};
 use waybill_rt::{Metrics, SharedClock, SharedEntropy, Supervisor};
-use waybill_store::{Measured, Purpose, SharedStore, StoreError};
+use waybill_store::{Measured, Purpose};
 use waybill_types::{BrokerId, Incarnation, StoreId};
-use waybill_wal::chain::judge::GLANCE;
+use waybill_wal::chain::ledger::FIRST_SLOT;
 use waybill_wal::chain::names::{ChainId, Slot};
-use waybill_wal::chain::open::{OpenedChain, open_chain, wal_store_id};
+use waybill_wal::chain::open::{OpenedChain, open_chain, read_store_id, wal_store_id};
 use waybill_wal::chain::options::ChainOptions;
 use waybill_wal::chain::recovery::{ChainReader, next_start};
 use waybill_wal::chain::sealer::{SealJob, Sealed, seal};
-use waybill_wal::chain::slot::{Head, Kind, SealRecord};
+use waybill_wal::chain::slot::SealRecord;
 use waybill_wal::chain::wal::ChainWal;
 use waybill_wal::{DurableFrame, SharedWal, Wal, WalPosition, WalSink};
 
+use crate::chain_sweep::{Sweep, parse};
 use crate::driver::{RecoveredWal, WalDriver, WalOpenError, WalRegistration};
 
-/// Objects of closed chains deleted between two looks at whether the process stops.
-const DELETED_AT_ONCE: usize = 64;
 /// How often the length of the chain is looked at.
 const LENGTH_CHECK: Duration = Duration::from_secs(1);
 /// How many stretches a chain may hold beyond its trim before segments are written, however little is in it.
@@ -40,6 +39,8 @@ pub struct ChainWalDriver {
     pub node: BrokerId,
     /// Where the chains live.
     pub store: Measured,
+    /// The metadata, which says what may be deleted.
+    pub meta: SharedMeta,
     /// How they are written.
     pub options: ChainOptions,
     /// Told once the chain is so long that the process should go on as the next incarnation soon: behind its bounds
@@ -67,37 +68,35 @@ impl ChainWalDriver {
     }
 
     fn job(&self, registration: &WalRegistration) -> SealJob {
+        let (term, attempt) = registration.recovery.map_or((0, 0), |of| (of.attempt.term, of.attempt.number));
         SealJob {
             store: self.store.for_purpose(Purpose::Recovery),
             id: registration.store,
-            chain: self.chain(registration.incarnation),
-            trim: 1,
-            record: SealRecord::default(),
+            chain: ChainId { broker: registration.node, incarnation: registration.incarnation },
+            trim: registration.recovery.map_or(FIRST_SLOT, |recovery| recovery.trim),
+            record: SealRecord { term, attempt, written: self.clock.now() },
             options: self.options,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         }
     }
 
-    /// What a broker leaves that was never registered: open records only.
+    /// What brokers leave that were never registered: open records only.
     async fn refuse_unknown_log(&self) -> Result<(), WalOpenError> {
-        let prefix = format!("wal/{}/", self.node);
-        let names = self.store.for_purpose(Purpose::Recovery).list(&prefix).await;
+        let names = self.store.for_purpose(Purpose::Recovery).list("wal/").await;
         let names = names.map_err(WalOpenError::new)?;
-        match names.iter().find(|name| parse(self.node, name).is_some_and(|(_, slot)| slot > 0)) {
+        match names.iter().find(|name| parse(name).is_some_and(|(_, slot)| slot > 0)) {
             None => Ok(()),
             Some(name) => Err(WalOpenError::new(format_args!(
-                "the write-ahead log's store holds a log of node {} ({name}) that the metadata does not know: the metadata is \
-                 lost or this is another cluster's store. Restore meta/, or name an empty prefix. No record was changed",
-                self.node
+                "the write-ahead log's store holds a log ({name}) that the metadata does not know: the metadata is lost or this is \
+                 another cluster's store. Restore meta/, or name an empty prefix. No record was changed"
             ))),
         }
     }
 
     /// Ends the chain of a registration.
     async fn end(&self, registration: &WalRegistration) -> Result<(SealJob, Sealed), WalOpenError> {
-        let mut job = self.job(registration);
-        job.trim = first_slot(&job, registration.trim).await;
+        let job = self.job(registration);
         let sealed = seal(job.clone(), |_, _| {}).await.map_err(|error| {
             WalOpenError::new(format_args!(
                 "{error}. Start with the --storage and --wal-storage that the broker was started with before"
@@ -110,7 +109,7 @@ impl ChainWalDriver {
                 job.chain.slot(*slot)
             )));
         }
-        tracing::info!(chain = %job.chain, from = job.trim, end = sealed.end, "the last incarnation's chain has ended");
+        tracing::info!(chain = %job.chain, from = job.trim, end = sealed.end, "the chain that led last has ended");
         Ok((job, sealed))
     }
 }
@@ -129,6 +128,14 @@ impl WalDriver for ChainWalDriver {
         .boxed()
     }
 
+    fn shown_id(&self) -> BoxFuture<'_, Result<Option<StoreId>, WalOpenError>> {
+        async move {
+            let store = self.store.for_purpose(Purpose::Recovery);
+            read_store_id(&*store).await.map_err(WalOpenError::new)
+        }
+        .boxed()
+    }
+
     fn recover(
         &self,
         registration: WalRegistration,
@@ -138,7 +145,7 @@ impl WalDriver for ChainWalDriver {
                 driver: self.clone(),
                 id: registration.store,
                 reader: None,
-                ended: None,
+                end: None,
                 start: registration.trim,
                 opened: None,
             };
@@ -147,7 +154,7 @@ impl WalDriver for ChainWalDriver {
             } else {
                 let (job, sealed) = self.end(&registration).await?;
                 recovered.start = start_behind(&sealed, registration.trim);
-                recovered.ended = Some((job.chain, sealed.end));
+                recovered.end = Some(sealed.end);
                 recovered.reader = Some(ChainReader::new(job, sealed.end));
             }
             Ok(Box::new(recovered) as Box<dyn RecoveredWal>)
@@ -164,48 +171,12 @@ fn start_behind(sealed: &Sealed, trim: WalPosition) -> WalPosition {
     next_start(sealed).max(WalPosition(trim.0.saturating_add(flying)))
 }
 
-/// The first slot with anything at or above a trim that is durable, or one before it: every slot that ends at or below the
-/// trim is data, and positions grow with slots.
-async fn first_slot(job: &SealJob, trim: WalPosition) -> Slot {
-    let (mut below, mut step) = (0, 1);
-    let mut above = loop {
-        let slot = below + step;
-        if !ends_below(job, slot, trim).await {
-            break slot;
-        }
-        below = slot;
-        step *= 2;
-    };
-    while above - below > 1 {
-        let middle = below + (above - below) / 2;
-        if ends_below(job, middle, trim).await {
-            below = middle;
-        } else {
-            above = middle;
-        }
-    }
-    below + 1
-}
-
-/// Whether a slot certainly lies below the trim; what can not be read may not.
-async fn ends_below(job: &SealJob, slot: Slot, trim: WalPosition) -> bool {
-    let read = job.store.get(&job.chain.slot(slot), 0..GLANCE).await;
-    let head = read.ok().and_then(|bytes| Head::peek(&bytes).ok());
-    head.is_some_and(|head| {
-        head.kind == Kind::Data
-            && head.slot == slot
-            && head.identity.store == job.id
-            && head.identity.chain == job.chain
-            && head.end() <= trim
-    })
-}
-
 struct RecoveredChain {
     driver: ChainWalDriver,
     id: StoreId,
     reader: Option<ChainReader>,
-    /// The chain that has ended, and the slot of its seal.
-    ended: Option<(ChainId, Slot)>,
+    /// The slot of the seal that ends it.
+    end: Option<Slot>,
     /// Where the next chain's open record stands.
     start: WalPosition,
     opened: Option<OpenedChain>,
@@ -237,6 +208,10 @@ impl RecoveredWal for RecoveredChain {
         self.opened.as_ref().map_or(self.start, |opened| opened.start)
     }
 
+    fn end(&self) -> Option<Slot> {
+        self.end
+    }
+
     fn capacity(&self) -> u64 {
         self.driver.options.stretch.saturating_mul(STRETCHES)
     }
@@ -247,7 +222,7 @@ impl RecoveredWal for RecoveredChain {
         sink: Arc<dyn WalSink>,
     ) -> BoxFuture<'static, Result<SharedWal, WalOpenError>> {
         async move {
-            let Self { driver, ended, opened, id, .. } = *self;
+            let Self { driver, opened, id, .. } = *self;
             let opened = opened.filter(|opened| opened.identity.chain.incarnation == incarnation);
             let opened = opened
                 .ok_or_else(|| WalOpenError::new("the chain was not opened before it was registered"))?;
@@ -256,8 +231,10 @@ impl RecoveredWal for RecoveredChain {
             let wal = ChainWal::start(store.for_purpose(Purpose::Wal), opened, clock, entropy, sink);
             wal.metrics().register(metrics);
             tasks.spawn("wal-length", watch_length(driver.clone(), Arc::downgrade(&wal), opened.start));
-            let sweep = Sweep { id, store: store.for_purpose(Purpose::Sweep), incarnation, ended };
-            tasks.spawn("wal-sweeper", sweep.run(driver.clone()));
+            let (meta, clock) = (Arc::clone(&driver.meta), Arc::clone(&driver.clock));
+            let sabotage = driver.options.sabotage;
+            let sweep = Sweep { id, store: store.for_purpose(Purpose::Sweep), meta, clock, sabotage };
+            tasks.spawn("wal-sweeper", sweep.run(tasks.stopping()));
             Ok(wal as SharedWal)
         }
         .boxed()
@@ -285,69 +262,4 @@ async fn watch_length(
             return Ok(());
         }
     }
-}
-
-/// Deletes what closed chains hold. They are swept at every start: creates that land late make deleted objects again.
-struct Sweep {
-    id: StoreId,
-    store: SharedStore,
-    /// Registered: all chains below are closed.
-    incarnation: Incarnation,
-    ended: Option<(ChainId, Slot)>,
-}
-
-impl Sweep {
-    async fn run(self, driver: ChainWalDriver) -> Result<(), WalOpenError> {
-        let stopping = driver.tasks.stopping();
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            swept = self.sweep(driver.node) => match swept {
-                Ok(deleted) => tracing::debug!(deleted, "closed chains are swept"),
-                Err(error) => tracing::warn!(%error, "closed chains are swept at the next start"),
-            },
-        }
-        Ok(())
-    }
-
-    async fn sweep(&self, node: BrokerId) -> Result<usize, StoreError> {
-        let mut dead = Vec::new();
-        for name in self.store.list(&format!("wal/{node}/")).await? {
-            let Some((chain, slot)) = parse(node, &name) else { continue };
-            if chain.incarnation < self.incarnation && slot > 0 && self.is_dead(chain, slot, &name).await? {
-                dead.push(name);
-            }
-        }
-        let mut deleted = 0;
-        for some in dead.chunks(DELETED_AT_ONCE) {
-            for answer in self.store.delete_many(some.to_vec()).await {
-                answer?;
-                deleted += 1;
-            }
-        }
-        Ok(deleted)
-    }
-
-    /// Whether an object of a closed chain is data. Seals stay: which of them is the end, only metadata would know.
-    async fn is_dead(&self, chain: ChainId, slot: Slot, name: &str) -> Result<bool, StoreError> {
-        if let Some((ended, end)) = self.ended
-            && chain == ended
-            && slot <= end
-        {
-            return Ok(slot < end);
-        }
-        match self.store.get(name, 0..GLANCE).await {
-            Ok(bytes) => Ok(Head::peek(&bytes).is_ok_and(|head| {
-                head.kind == Kind::Data && head.identity.store == self.id && head.identity.chain == chain
-            })),
-            Err(StoreError::NotFound(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// The chain and slot that an object's name says.
-fn parse(node: BrokerId, name: &str) -> Option<(ChainId, Slot)> {
-    let (incarnation, _) = name.strip_prefix(&format!("wal/{node}/"))?.split_once('/')?;
-    let chain = ChainId { broker: node, incarnation: Incarnation(incarnation.parse().ok()?) };
-    Some((chain, chain.parse(name)?))
 }

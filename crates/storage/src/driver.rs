@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use waybill_meta::WalKind;
-use waybill_types::{Incarnation, StoreId};
+use waybill_types::{BrokerId, Incarnation, StoreId};
+use waybill_wal::chain::ledger::Attempt;
+use waybill_wal::chain::names::Slot;
 use waybill_wal::{DurableFrame, SharedWal, WalPosition, WalSink};
 
 /// What the metadata knows about a WAL.
@@ -19,6 +21,19 @@ pub struct WalRegistration {
     pub trim: WalPosition,
     /// The end of what was written, when the last incarnation ended in order and all of it is in segments.
     pub closed_at: Option<WalPosition>,
+    /// The node that wrote it last: of a chain it may be another one than reads it.
+    pub node: BrokerId,
+    /// Of a chain: its recovery, which is durably begun.
+    pub recovery: Option<ChainRecovery>,
+}
+
+/// The recovery of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainRecovery {
+    /// Which one it is.
+    pub attempt: Attempt,
+    /// Every slot below is in segments, as the commit that began it found.
+    pub trim: Slot,
 }
 
 /// Why a WAL can not be opened, as a text that says what to do.
@@ -45,6 +60,11 @@ pub trait WalDriver: Send + Sync {
         std::future::ready(Ok(None)).boxed()
     }
 
+    /// As [`Self::store_id`], but a store that shows none is not given one: nothing is written.
+    fn shown_id(&self) -> BoxFuture<'_, Result<Option<StoreId>, WalOpenError>> {
+        std::future::ready(Ok(None)).boxed()
+    }
+
     /// Locks the WAL, ends what the last incarnation wrote where others can write too, and decides what it left. A crash
     /// afterwards repeats it.
     fn recover(
@@ -66,6 +86,11 @@ pub trait RecoveredWal: Send {
 
     /// The trim that must be committed before the next incarnation writes. Final once [`Self::prepare`] has succeeded.
     fn next_trim(&self) -> WalPosition;
+
+    /// Of a chain that was recovered: the slot of the seal at its end.
+    fn end(&self) -> Option<Slot> {
+        None
+    }
 
     /// How many bytes the WAL holds at most before it must be trimmed.
     fn capacity(&self) -> u64;

@@ -17,12 +17,13 @@ use crate::append::{AppendItem, Appended, append_many};
 use crate::clean::CleanRules;
 use crate::committed::Committed;
 use crate::error::{AppendError, OpenError};
+use crate::identity::identify;
 use crate::ledger::Ledger;
 use crate::log_cache::LogCache;
 use crate::metrics::StorageMetrics;
 use crate::options::{EngineDeps, EngineOptions};
 use crate::partition::Partition;
-use crate::recover::{Loaded, Recovery, identify, load};
+use crate::recover::{Loaded, Recovery, load};
 use crate::retention::Retention;
 use crate::services::Services;
 use crate::shared::{Shared, Sink};
@@ -30,6 +31,7 @@ use crate::shared::{Shared, Sink};
 /// The logs of all partitions that this process leads.
 pub struct LogEngine {
     pub(crate) shared: Arc<Shared>,
+    incarnation: Incarnation,
 }
 
 impl std::fmt::Debug for LogEngine {
@@ -45,16 +47,20 @@ impl LogEngine {
     /// # Errors
     /// An [`OpenError`]; a later try sees the same state.
     pub async fn open(options: EngineOptions, deps: EngineDeps) -> Result<Arc<Self>, OpenError> {
-        let identity = identify(&options, &deps).await?;
+        let mut identity = identify(&options, &deps).await?;
         let incarnation = identity.next_incarnation(options.incarnation)?;
+        let kind = deps.wal.kind();
+        identity.begin(options.term, &*deps.meta).await?;
+        // After the commit that freezes the chain: nobody changes a partition behind this.
         let mut loaded = load(&deps).await?;
         let mut wal = deps.wal.recover(identity.registration()).await?;
+        let lead = identity.next_lead(kind, incarnation, options.sabotage);
         let metrics = StorageMetrics::default();
         metrics.register(&deps.metrics);
         let services = Services::new(
             options,
             identity.cluster,
-            incarnation,
+            lead,
             Arc::clone(&deps.clock),
             Arc::clone(&deps.meta),
             Arc::clone(&deps.store),
@@ -62,7 +68,8 @@ impl LogEngine {
             metrics.clone(),
             Ledger::new(identity.next_object, identity.trim),
         );
-        let recovery = Recovery::new(&services, identity.node.incarnation, &mut loaded);
+        let last = identity.last_lead(kind);
+        let recovery = Recovery::new(&services, last, (kind, incarnation), &mut loaded);
         recovery.run(&identity, &mut *wal).await?;
         let options = &services.options;
         let cache = LogCache::new(options.log_cache_bytes, options.unflushed_cache_bytes, metrics);
@@ -81,9 +88,9 @@ impl LogEngine {
         });
         shared.install(&loaded)?;
         let sink = Arc::new(Sink(Arc::downgrade(&shared)));
-        services.set_wal(wal.start(services.incarnation, sink).await?);
+        services.set_wal(wal.start(incarnation, sink).await?);
         shared.start_tasks(loaded.deleted);
-        Ok(Arc::new(Self { shared }))
+        Ok(Arc::new(Self { shared, incarnation }))
     }
 
     /// The cluster that this store belongs to.
@@ -95,7 +102,13 @@ impl LogEngine {
     /// This start of the node.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
-        self.shared.services.incarnation
+        self.incarnation
+    }
+
+    /// Whether the log has ended for this process, by a fence or a failure: nothing more is acked.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.shared.services.poisoned().is_some()
     }
 
     /// The largest batch that the WAL takes, in bytes.
@@ -164,7 +177,7 @@ impl LogEngine {
     /// Adds to `batch` the records of new partitions, which must not exist. When the batch is durable, call
     /// [`Self::add_partitions`].
     pub fn contribute_partitions(&self, partitions: &[TopicPartition], batch: &mut Batch) {
-        let record = PartitionRecord::new(self.incarnation()).encode();
+        let record = PartitionRecord::new(self.shared.services.incarnation).encode();
         for id in partitions {
             batch.require(keys::partition(*id), None);
             batch.put(keys::partition(*id), record.clone());
@@ -177,7 +190,7 @@ impl LogEngine {
     /// # Errors
     /// None in practice: the records are the ones contributed.
     pub fn add_partitions(&self, partitions: Vec<TopicPartition>) -> Result<(), OpenError> {
-        let stored = PartitionRecord::new(self.incarnation()).encode();
+        let stored = PartitionRecord::new(self.shared.services.incarnation).encode();
         let partitions = partitions.into_iter().map(|id| (id, stored.clone())).collect();
         self.shared.install(&Loaded { partitions, deleted: Vec::new() })
     }

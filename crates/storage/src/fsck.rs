@@ -14,14 +14,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use waybill_meta::{
-    ClusterRecord, IndexRecord, MetaError, NodeRecord, ObjectId, ObjectIdsRecord, ObjectRecord,
-    PartitionRecord, Record, SharedMeta, TopicNameRecord, TopicRecord, WalKind, WalTrimRecord, keys,
+    ChainLife, ChainRecord, ClusterRecord, IndexRecord, MetaError, NodeRecord, ObjectId, ObjectIdsRecord,
+    ObjectRecord, PartitionRecord, Record, SharedMeta, TopicNameRecord, TopicRecord, WalKind, WalTrimRecord,
+    keys,
 };
 use waybill_store::{SharedStore, StoreError};
 use waybill_types::{BrokerId, ClusterId, Offset, TopicId, TopicPartition};
 
 /// The newest format level this release knows.
-const LEVEL: u32 = crate::recover::LEVEL;
+const LEVEL: u32 = crate::identity::LEVEL;
 /// Findings kept; behind them only their number.
 const FINDINGS: usize = 1_000;
 
@@ -141,6 +142,8 @@ struct PartitionFacts {
 struct Facts {
     cluster: Option<ClusterId>,
     nodes: Vec<(NodeRecord, Option<WalTrimRecord>)>,
+    /// Chains that are not closed.
+    chains: Vec<ChainRecord>,
     topics: BTreeMap<TopicId, TopicRecord>,
     names: BTreeMap<String, TopicId>,
     partitions: BTreeMap<TopicPartition, PartitionFacts>,
@@ -172,6 +175,9 @@ pub async fn fsck(checked: &Checked) -> Result<FsckReport, FsckError> {
     report.cluster = facts.cluster;
     index::check(&facts, &mut report);
     objects::check(checked, &facts, &mut report).await?;
+    if facts.chains.len() > 1 {
+        report.error("the log", "the metadata names more than one chain to go on from; a start is refused");
+    }
     for (node, trim) in &facts.nodes {
         match (node.wal_kind, &checked.wal) {
             (WalKind::File, _) => report.note(
@@ -196,6 +202,7 @@ fn facts(all: Vec<(Bytes, Bytes)>, report: &mut FsckReport) -> Facts {
     let mut facts = Facts {
         cluster: None,
         nodes: Vec::new(),
+        chains: Vec::new(),
         topics: BTreeMap::new(),
         names: BTreeMap::new(),
         partitions: BTreeMap::new(),
@@ -215,6 +222,9 @@ fn facts(all: Vec<(Bytes, Bytes)>, report: &mut FsckReport) -> Facts {
             }
         } else if keys::nodes().contains(&key) {
             facts.nodes.extend(report.decode("a node", &value).map(|node| (node, None)));
+        } else if keys::chains().contains(&key) {
+            let record: Option<ChainRecord> = report.decode("a chain", &value);
+            facts.chains.extend(record.filter(|record| !matches!(record.life, ChainLife::Closed { .. })));
         } else if let Some(node) = trim_of(&key) {
             trims.extend(report.decode(format!("the trim of node {node}"), &value).map(|trim| (node, trim)));
         } else if keys::topics().contains(&key) {

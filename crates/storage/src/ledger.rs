@@ -201,5 +201,6 @@ impl Services {
     pub(crate) fn put_trim(&self, trim: WalPosition, batch: &mut Batch) {
         let key = keys::wal_trim(self.options.node);
         batch.put(key, WalTrimRecord { position: trim.0, closed_at: None }.encode());
+        self.trim_chain(trim, batch);
     }
 }

@@ -21,6 +21,8 @@ pub struct EngineOptions {
     pub placement: String,
     /// The incarnation that this process has claimed, above the registered one. `None`: the lock makes it the next.
     pub incarnation: Option<Incarnation>,
+    /// The controller's term that this process holds, 0 where a lock stands in for it. It orders the recoveries of chains.
+    pub term: u64,
     /// Bytes of batches kept in memory for readers at the end of the log (`log cache`).
     pub log_cache_bytes: usize,
     /// Bytes of batches kept in memory until segments have them, when writing segments falls behind. At three quarters
@@ -149,6 +151,7 @@ impl Default for EngineOptions {
             region: "local".to_owned(),
             placement: "local".to_owned(),
             incarnation: None,
+            term: 0,
             log_cache_bytes: 64 << 20,
             unflushed_cache_bytes: 96 << 20,
             flush_bytes: 32 << 20,
@@ -214,6 +217,8 @@ pub enum Sabotage {
     DropTombstonesEarly,
     /// Log compaction drops the last batch of a producer once it is empty.
     DropLastBatch,
+    /// A process that goes on from another's chain stamps leader epochs as that one did.
+    LeadStays,
 }
 
 impl Sabotage {

@@ -7,175 +7,20 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use waybill_meta::{
-    Batch, ClusterRecord, NodeRecord, ObjectId, ObjectIdsRecord, PartitionRecord, Record, TopicRecord,
-    WalKind, WalTrimRecord, keys,
-};
-use waybill_rt::entropy::fresh_cluster_id;
-use waybill_types::{ClusterId, Incarnation, StoreId, TopicId, TopicPartition};
+use waybill_meta::{Batch, NodeRecord, PartitionRecord, Record, TopicRecord, WalKind, keys};
+use waybill_types::{Incarnation, TopicId, TopicPartition};
+use waybill_wal::chain::names::Slot;
 use waybill_wal::{DurableFrame, FrameHeader, WalPosition};
 
+use crate::chains::Registration;
 use crate::committed::Committed;
-use crate::driver::{RecoveredWal, WalRegistration};
+use crate::driver::RecoveredWal;
 use crate::error::OpenError;
 use crate::flush::{WrittenSegment, add_segments, write_segment};
-use crate::options::{EngineDeps, EngineOptions};
+use crate::identity::Identity;
+use crate::options::EngineDeps;
 use crate::plan::{Progress, slice_of};
 use crate::services::Services;
-
-/// The level of the formats that this release writes.
-pub(crate) const LEVEL: u32 = 1;
-
-/// Who this store belongs to and which incarnation comes next.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity {
-    pub(crate) cluster: ClusterId,
-    pub(crate) node: NodeRecord,
-    pub(crate) trim: WalPosition,
-    pub(crate) closed_at: Option<WalPosition>,
-    pub(crate) next_object: ObjectId,
-}
-
-/// Reads the identity, making it when the metadata store is new. A store that holds objects is never treated as new.
-pub(crate) async fn identify(options: &EngineOptions, deps: &EngineDeps) -> Result<Identity, OpenError> {
-    let cluster = deps.meta.get(&keys::cluster()).await?;
-    let node = deps.meta.get(&keys::node(options.node)).await?;
-    let trim = deps.meta.get(&keys::wal_trim(options.node)).await?;
-    let next_object = deps.meta.get(&keys::object_ids()).await?;
-    let next_object = next_object.map(|bytes| ObjectIdsRecord::decode(&bytes)).transpose()?;
-    let trim = trim.map(|bytes| WalTrimRecord::decode(&bytes)).transpose()?;
-    let kind = deps.wal.kind();
-    if let Some(bytes) = &node {
-        check_kind(NodeRecord::decode(bytes)?.wal_kind, kind)?;
-    }
-    if kind == WalKind::Object {
-        refuse_others(options, deps).await?;
-    }
-    let shown = deps.wal.store_id().await?;
-    let (cluster, node) = match (cluster, node) {
-        (Some(cluster), Some(node)) => (ClusterRecord::decode(&cluster)?, NodeRecord::decode(&node)?),
-        (cluster, None) => register(options, deps, cluster, shown).await?,
-        (None, Some(_)) => {
-            return Err(OpenError::Mismatch("the metadata names a node but no cluster".into()));
-        }
-    };
-    if cluster.level > LEVEL {
-        let text = format!("the storage is of format level {}, this release knows {LEVEL}", cluster.level);
-        return Err(OpenError::Mismatch(text));
-    }
-    if let Some(shown) = shown.filter(|shown| *shown != node.wal_store) {
-        let text = format!(
-            "this is not the write-ahead log's store that node {} is registered with: it shows the id {shown}, not {}; give \
-             the --wal-storage (or none) that the broker was started with before. No record was changed",
-            options.node, node.wal_store
-        );
-        return Err(OpenError::Mismatch(text));
-    }
-    Ok(Identity {
-        cluster: cluster.cluster_id,
-        node,
-        trim: WalPosition(trim.as_ref().map_or(0, |trim| trim.position)),
-        closed_at: trim.and_then(|trim| trim.closed_at).map(WalPosition),
-        next_object: next_object.map_or(ObjectId(1), |ids| ids.next),
-    })
-}
-
-fn check_kind(registered: WalKind, asked: WalKind) -> Result<(), OpenError> {
-    let text = match (registered, asked) {
-        (WalKind::File, WalKind::Object) => {
-            "this storage's write-ahead log is a ring of local files, and moving it to an object store is not built yet: \
-             start without --wal-storage, or with a new --storage"
-        }
-        (WalKind::Object, WalKind::File) => {
-            "this storage's write-ahead log is on an object store: start with the --wal-storage that it was started with \
-             before, or with a new --storage"
-        }
-        _ => return Ok(()),
-    };
-    Err(OpenError::Mismatch(text.into()))
-}
-
-/// Without a lock, another node may live: it leads partitions whose end only its chain knows.
-async fn refuse_others(options: &EngineOptions, deps: &EngineDeps) -> Result<(), OpenError> {
-    for (_, value) in deps.meta.scan(keys::nodes()).await? {
-        let other = NodeRecord::decode(&value)?.node;
-        if other != options.node {
-            let text = format!(
-                "this storage belongs to node {other}, and several brokers on one storage are not built yet: start with \
-                 --node-id {other}, or with a new --storage"
-            );
-            return Err(OpenError::Mismatch(text));
-        }
-    }
-    Ok(())
-}
-
-/// The first commit of a node: its WAL's store id is durable before the WAL is made.
-async fn register(
-    options: &EngineOptions,
-    deps: &EngineDeps,
-    cluster: Option<Bytes>,
-    shown: Option<StoreId>,
-) -> Result<(ClusterRecord, NodeRecord), OpenError> {
-    let now = deps.clock.now();
-    let mut batch = Batch::default();
-    let record = match cluster {
-        Some(bytes) => ClusterRecord::decode(&bytes)?,
-        None => {
-            if !deps.store.list("seg/").await?.is_empty() {
-                let text = "the storage root holds segments but its metadata is missing; restore meta/ from a backup";
-                return Err(OpenError::Mismatch(text.into()));
-            }
-            let id = fresh_cluster_id(&*deps.entropy);
-            let record = ClusterRecord { cluster_id: id, level: LEVEL, created_at: now };
-            batch.require(keys::cluster(), None);
-            batch.put(keys::cluster(), record.encode());
-            record
-        }
-    };
-    let store = shown.unwrap_or_else(|| {
-        let mut drawn = [0; 16];
-        deps.entropy.fill(&mut drawn);
-        StoreId(drawn)
-    });
-    let node = NodeRecord {
-        node: options.node,
-        incarnation: Incarnation(0),
-        wal_kind: deps.wal.kind(),
-        wal_store: store,
-        registered_at: now,
-    };
-    batch.require(keys::node(options.node), None);
-    batch.put(keys::node(options.node), node.encode());
-    deps.meta.commit(batch).await?;
-    Ok((record, node))
-}
-
-impl Identity {
-    pub(crate) fn registration(&self) -> WalRegistration {
-        WalRegistration {
-            store: self.node.wal_store,
-            incarnation: self.node.incarnation,
-            trim: self.trim,
-            closed_at: self.closed_at,
-        }
-    }
-
-    /// The incarnation that begins: the claimed one, which must be above the registered one.
-    pub(crate) fn next_incarnation(&self, claimed: Option<Incarnation>) -> Result<Incarnation, OpenError> {
-        let registered = self.node.incarnation;
-        match claimed {
-            None => Ok(Incarnation(registered.get() + 1)),
-            Some(claimed) if claimed > registered => Ok(claimed),
-            Some(claimed) => Err(OpenError::Mismatch(format!(
-                "incarnation {claimed} of node {} was claimed, but incarnation {registered} is registered: another process runs \
-                 as this node (give one of the two another --storage, or stop it), or objects below control/broker/ were \
-                 deleted, which must never be",
-                self.node.node
-            ))),
-        }
-    }
-}
 
 /// What the metadata says about partitions.
 #[derive(Debug, Default)]
@@ -206,8 +51,10 @@ pub(crate) async fn load(deps: &EngineDeps) -> Result<Loaded, OpenError> {
 /// The recovery of one WAL.
 pub(crate) struct Recovery<'a> {
     services: &'a Services,
-    /// The incarnation that wrote the frames.
+    /// Which lead wrote the frames.
     last: Incarnation,
+    /// What this process is from now on, as its node's incarnation.
+    next: (WalKind, Incarnation),
     loaded: &'a mut Loaded,
     progress: Progress,
     /// Frames that wait to become a segment.
@@ -220,10 +67,16 @@ pub(crate) struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    pub(crate) fn new(services: &'a Services, last: Incarnation, loaded: &'a mut Loaded) -> Self {
+    pub(crate) fn new(
+        services: &'a Services,
+        last: Incarnation,
+        next: (WalKind, Incarnation),
+        loaded: &'a mut Loaded,
+    ) -> Self {
         Self {
             services,
             last,
+            next,
             loaded,
             progress: Progress::default(),
             waiting: Vec::new(),
@@ -249,8 +102,9 @@ impl<'a> Recovery<'a> {
             }
         }
         self.write().await?;
-        wal.prepare(self.services.incarnation).await?;
-        self.commit(identity, wal.next_trim()).await
+        let (_, incarnation) = self.next;
+        wal.prepare(incarnation).await?;
+        self.commit(identity, wal.next_trim(), wal.end()).await
     }
 
     /// Takes a frame that is the next of its partition; others were committed before, or belong to a deleted topic.
@@ -316,8 +170,13 @@ impl<'a> Recovery<'a> {
         Ok(self.progress.partitions.get_mut(&id))
     }
 
-    async fn commit(mut self, identity: &Identity, trim: WalPosition) -> Result<(), OpenError> {
-        let services = self.services;
+    async fn commit(
+        mut self,
+        identity: &Identity,
+        trim: WalPosition,
+        end: Option<Slot>,
+    ) -> Result<(), OpenError> {
+        let (services, at) = (self.services, self.services.clock.now());
         let mut ledger = services.ledger.lock().await;
         let mut batch = Batch::default();
         add_segments(services, &self.written, &mut self.progress.partitions, &mut batch);
@@ -328,14 +187,20 @@ impl<'a> Recovery<'a> {
             batch.put(keys::partition(*id), stored.clone());
             self.loaded.partitions.insert(*id, stored);
         }
-        let node = services.options.node;
-        let registered = NodeRecord {
-            incarnation: services.incarnation,
-            registered_at: services.clock.now(),
-            ..identity.node.clone()
+        let NodeRecord { node, wal_store, .. } = identity.node;
+        let chain = match self.next {
+            (WalKind::File, incarnation) => {
+                let registered = NodeRecord { incarnation, registered_at: at, ..identity.node.clone() };
+                batch.require(keys::node(node), Some(identity.node.encode()));
+                batch.put(keys::node(node), registered.encode());
+                None
+            }
+            (WalKind::Object, incarnation) => {
+                let lead = services.incarnation.get();
+                let new = Registration { node, incarnation, wal_store, at, lead };
+                Some(identity.succeed(end, new, &mut batch)?)
+            }
         };
-        batch.require(keys::node(node), Some(identity.node.encode()));
-        batch.put(keys::node(node), registered.encode());
         services.put_trim(trim, &mut batch);
         let next = services.prepare_object(ledger.next_object, &mut batch);
         services.commit(batch).await?;
@@ -343,8 +208,13 @@ impl<'a> Recovery<'a> {
         ledger.prepared.push(next);
         ledger.trim = trim;
         services.trimmed(trim);
+        if let Some(chain) = chain {
+            services.registered(chain);
+        }
+        let (_, incarnation) = self.next;
         tracing::info!(
-            incarnation = services.incarnation.get(),
+            incarnation = incarnation.get(),
+            lead = services.incarnation.get(),
             segments = self.written.len(),
             partitions = self.progress.partitions.len(),
             skipped = self.skipped,

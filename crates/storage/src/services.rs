@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use waybill_meta::{ObjectId, SharedMeta};
+use waybill_meta::{Batch, ChainRecord, ObjectId, SharedMeta};
 use waybill_rt::{Budget, SharedClock, Supervisor};
 use waybill_store::SharedStore;
 use waybill_types::{ClusterId, Incarnation, TimestampMs};
-use waybill_wal::{SharedWal, WalError, WalPosition};
+use waybill_wal::{Sabotage as WalSabotage, SharedWal, WalError, WalPosition};
 
 use crate::blocks::Blocks;
+use crate::chains::ChainRules;
 use crate::ledger::Ledger;
 use crate::metrics::StorageMetrics;
 use crate::options::EngineOptions;
@@ -21,6 +22,8 @@ use crate::options::EngineOptions;
 pub(crate) struct Services {
     pub(crate) options: EngineOptions,
     pub(crate) cluster: ClusterId,
+    /// Which lead of the log this is. Leader epochs and objects are stamped with it, so it grows with each process that
+    /// leads, whichever node that is of. In a folder it is the node's incarnation.
     pub(crate) incarnation: Incarnation,
     pub(crate) clock: SharedClock,
     pub(crate) meta: SharedMeta,
@@ -39,9 +42,18 @@ pub(crate) struct Services {
     pub(crate) ledger: tokio::sync::Mutex<Ledger>,
     /// The committed trim, to be read without the ledger.
     trim: AtomicU64,
+    /// This process's chain, as it is committed, where the WAL is one. Changed only while the ledger is held.
+    chain: Mutex<OwnChain>,
     /// Set once recovery is committed.
     wal: OnceLock<SharedWal>,
     poisoned: OnceLock<Arc<str>>,
+}
+
+/// A chain's record, and what it is once the commit under way is durable.
+#[derive(Debug, Default)]
+struct OwnChain {
+    durable: Option<ChainRecord>,
+    next: Option<ChainRecord>,
 }
 
 impl Services {
@@ -76,6 +88,7 @@ impl Services {
             objects_changed: AtomicU64::new(1),
             ledger: tokio::sync::Mutex::new(ledger),
             trim,
+            chain: Mutex::default(),
             wal: OnceLock::new(),
             poisoned: OnceLock::new(),
         })
@@ -104,8 +117,31 @@ impl Services {
         WalPosition(self.trim.load(Ordering::Relaxed))
     }
 
+    /// This process's chain is registered.
+    pub(crate) fn registered(&self, chain: ChainRecord) {
+        self.chain.lock().durable = Some(chain);
+    }
+
+    /// Adds to a batch with a trim what the chain's rules say about it: that the chain is this process's and not being
+    /// recovered, and which slots are not needed any more.
+    pub(crate) fn trim_chain(&self, trim: WalPosition, batch: &mut Batch) {
+        let mut chain = self.chain.lock();
+        let Some(record) = chain.durable else { return };
+        let kept = self.wal.get().and_then(|wal| wal.first_kept(trim));
+        let slot = kept.map_or(record.trim, |kept| kept.max(record.trim));
+        // An open chain whose trim does not go back: nothing is refused.
+        if let Ok(step) = (ChainRules { record, sabotage: WalSabotage::None }).index(slot) {
+            batch.ops.extend(step.ops);
+            chain.next = Some(ChainRecord { trim: slot, ..record });
+        }
+    }
+
     /// The commit that moves the trim is durable: the WAL may reuse what lies below.
     pub(crate) fn trimmed(&self, trim: WalPosition) {
+        {
+            let mut chain = self.chain.lock();
+            chain.durable = chain.next.take().or(chain.durable);
+        }
         self.trim.fetch_max(trim.0, Ordering::Relaxed);
         if let Some(wal) = self.wal.get() {
             wal.trim(trim);

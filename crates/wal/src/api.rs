@@ -134,6 +134,12 @@ pub trait Wal: Send + Sync + 'static {
         false
     }
 
+    /// Of a chain of objects: the first object that a trim to `position` keeps. `None` where nobody needs to know.
+    fn first_kept(&self, position: WalPosition) -> Option<u64> {
+        let _ = position;
+        None
+    }
+
     /// Asks that what is durable now becomes flushable soon (at a clean stop, or when memory is short).
     fn roll(&self);
 

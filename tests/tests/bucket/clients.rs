@@ -72,6 +72,10 @@ pub(crate) fn idempotent(bootstrap: &str, acks: &Acks) -> ThreadedProducer<Acks>
         .set("acks", "all")
         .set("linger.ms", "5")
         .set("reconnect.backoff.max.ms", "200")
+        // A broker that stands still is given up soon.
+        .set("request.timeout.ms", "2000")
+        .set("socket.timeout.ms", "2000")
+        .set("topic.metadata.refresh.interval.ms", "1000")
         .create_with_context(acks.clone())
         .unwrap()
 }
@@ -188,6 +192,15 @@ pub(crate) fn check(bootstrap: &str, acks: &Acks, sent: u64) -> BTreeMap<(i32, i
     assert_eq!(read.len(), acked.len(), "and none twice");
     assert_eq!(read.values().collect::<HashSet<_>>().len(), read.len());
     read
+}
+
+/// The node that a broker names as the one to administer.
+pub(crate) fn controller(bootstrap: &str) -> i32 {
+    let metadata = consumer(bootstrap).fetch_metadata(Some(TOPIC), Duration::from_secs(30)).unwrap();
+    let leaders = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|of| of.leader());
+    let leaders: HashSet<i32> = leaders.collect();
+    assert_eq!(leaders.len(), 1, "one broker leads: {leaders:?}");
+    leaders.into_iter().next().unwrap()
 }
 
 /// A producer without a library's ideas: it sends what it is told, with the sequence that it is told.

@@ -10,6 +10,8 @@ use waybill_tests::{LocalS3, Seaweed, Server, free_port};
 /// Who may do what in a bucket.
 const SECRET: &str = "waybill-secret";
 
+const SETTINGS: [&str; 1] = ["group.initial.rebalance.delay.ms=0"];
+
 /// Where everything durable is.
 pub(crate) enum Place {
     /// A storage root.
@@ -98,10 +100,22 @@ impl Place {
         })
     }
 
+    /// As [`Self::start`], without waiting for anything.
+    pub(crate) fn spawn(&self, port: u16, flags: &[&str]) -> anyhow::Result<Server> {
+        let machine = tempfile::tempdir()?;
+        Server::spawn(machine.path(), port, &SETTINGS, self.command(&self.url(), SECRET, flags))
+    }
+
     fn run(&self, storage: &str, port: u16, secret: &str, flags: &[&str]) -> anyhow::Result<Server> {
         let machine = tempfile::tempdir()?;
-        let settings = ["group.initial.rebalance.delay.ms=0"];
-        let server = Server::start_with(machine.path(), port, &settings, |command: &mut Command| {
+        let server =
+            Server::start_with(machine.path(), port, &SETTINGS, self.command(storage, secret, flags))?;
+        assert_eq!(std::fs::read_dir(machine.path())?.count(), 0, "nothing is kept on the machine");
+        Ok(server)
+    }
+
+    fn command(&self, storage: &str, secret: &str, flags: &[&str]) -> impl FnOnce(&mut Command) {
+        move |command| {
             command.args(["--storage", storage]).args(flags);
             match self {
                 Self::Root(_) => command,
@@ -113,8 +127,6 @@ impl Place {
                 Self::Double(s3) => command.envs(s3.variables("somebody")),
                 Self::Seaweed(seaweed) => command.envs(seaweed.variables(secret)),
             };
-        })?;
-        assert_eq!(std::fs::read_dir(machine.path())?.count(), 0, "nothing is kept on the machine");
-        Ok(server)
+        }
     }
 }

@@ -16,14 +16,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
-use waybill_broker::{BrokerConfig, ListenerSpec};
+use waybill_broker::{BrokerConfig, Joining, ListenerSpec};
+use waybill_control::terms::NodeChoice;
 use waybill_rt::{Metrics, RealClock};
 use waybill_store::Location;
 use waybill_types::BrokerId;
 use waybill_visibility::load::Format;
 use waybill_visibility::{VisibilityConfig, serve};
 
-use crate::serve::{Node, NodeOptions, stop};
+use crate::serve::{House, Node, NodeOptions, WalWriting, stop};
 
 /// What `waybill demo` takes.
 #[derive(Debug, Args)]
@@ -62,7 +63,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let folder = folder.context("no folder")?;
     let clock = RealClock::shared();
     let plan = feed::plan(&args, clock.now())?;
-    let node = start_node(&folder).await?;
+    let (house, node) = start_node(&folder).await?;
     let bootstrap = bootstrap(&node)?;
     feed::prepare(&plan, &bootstrap).await?;
     let mut config = VisibilityConfig::new(&bootstrap, folder.join("visibility.sqlite"));
@@ -73,7 +74,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let tips = tips::Tips {
         bootstrap: bootstrap.clone(),
         pages: visibility.addr,
-        http: node.http,
+        http: house.http,
         highlights: plan.highlights().cloned(),
         folder: args.data_dir.clone(),
     };
@@ -87,25 +88,32 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     };
     shutdown.cancel();
     let stopped = visibility.ended().await.map_err(|failure| anyhow!("{failure}"));
-    let node = node.stop().await;
+    let node = node.stop().await.and(house.close().await);
     drop(fresh);
     ended.and(stopped).and(node)
 }
 
-async fn start_node(folder: &Path) -> anyhow::Result<Node> {
+async fn start_node(folder: &Path) -> anyhow::Result<(House, Node)> {
     let listener = ListenerSpec { name: "PLAINTEXT".into(), addr: free(9092) };
     let root = folder.join("storage");
     let log_dir = root.display().to_string();
     let broker = BrokerConfig::new(BrokerId(1), vec![listener], Vec::new(), Default::default(), log_dir)?;
     let options = NodeOptions {
         broker,
+        joining: Joining {
+            node: NodeChoice::Auto,
+            host: String::new(),
+            rpc: (Ipv4Addr::LOCALHOST, 0).into(),
+        },
         storage: Location::Folder(root),
         wal_storage: None,
-        wal_puts_per_second: None,
+        wal_writing: WalWriting::default(),
         http: free(8080),
         page_cache: false,
     };
-    Node::start(options).await
+    let mut house = House::open(options).await?;
+    let node = house.start().await?;
+    Ok((house, node))
 }
 
 fn bootstrap(node: &Node) -> anyhow::Result<String> {

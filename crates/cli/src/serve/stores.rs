@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
-use waybill_broker::{ChainStorage, Machine, Storage};
+use waybill_broker::{Bucket, ChainStorage, Machine};
 use waybill_meta::{SlateHome, SlateOptions};
 use waybill_rt::Supervisor;
 use waybill_store::{
@@ -19,11 +20,29 @@ const CHAIN_SLOTS: u64 = 65_536;
 /// Bytes of a chain, likewise.
 const CHAIN_BYTES: u64 = 256 << 30;
 
+/// How the objects of a chain are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WalWriting {
+    /// How many are created a second while they are not full, if that is said.
+    pub(crate) puts_per_second: Option<f64>,
+    /// How long one is waited for.
+    pub(crate) timeout: Duration,
+}
+
+impl Default for WalWriting {
+    fn default() -> Self {
+        Self { puts_per_second: None, timeout: Duration::from_secs(20) }
+    }
+}
+
 /// What was opened.
-pub(crate) struct Opened {
-    /// The storage root, where it is a folder.
-    pub(crate) root: PathBuf,
-    pub(crate) storage: Storage,
+pub(crate) enum Opened {
+    /// A storage root, and where its log is, if elsewhere.
+    Folder {
+        root: PathBuf,
+        chain: Option<Box<ChainStorage>>,
+    },
+    Bucket(Box<Bucket>),
 }
 
 /// Connects to stores and checks that they can be used.
@@ -33,19 +52,19 @@ pub(crate) struct Opened {
 pub(crate) async fn open(
     storage: &Location,
     wal_storage: Option<&Location>,
-    puts_per_second: Option<f64>,
+    writing: WalWriting,
     machine: &Machine,
 ) -> anyhow::Result<Opened> {
     let counted = StoreMetrics::default();
     let chain = match wal_storage {
-        Some(location) => Some(chain(location, puts_per_second, machine, &counted).await?),
+        Some(location) => Some(chain(location, writing, machine, &counted).await?),
         None => None,
     };
     if let Location::Folder(root) = storage {
         if chain.is_some() {
             counted.register(&machine.metrics);
         }
-        return Ok(Opened { root: root.clone(), storage: Storage::Folder { chain } });
+        return Ok(Opened::Folder { root: root.clone(), chain: chain.map(Box::new) });
     }
     counted.register(&machine.metrics);
     let bucket = connect_bucket(storage, &variables())?;
@@ -53,10 +72,8 @@ pub(crate) async fn open(
     let path = format!("{prefix}meta");
     let data = measured(Arc::new(bucket), machine, &counted);
     check(&data, storage, machine).await?;
-    let chain = chain.unwrap_or_else(|| ChainStorage {
-        store: data.clone(),
-        options: chain_options(storage, puts_per_second),
-    });
+    let chain = chain
+        .unwrap_or_else(|| ChainStorage { store: data.clone(), options: chain_options(storage, writing) });
     let meta = SlateHome {
         store: remote,
         path,
@@ -65,7 +82,7 @@ pub(crate) async fn open(
         // Not the node's: the log's last commits come after that one has stopped.
         tasks: Supervisor::default(),
     };
-    Ok(Opened { root: PathBuf::new(), storage: Storage::Bucket { data, meta: Arc::new(meta), chain } })
+    Ok(Opened::Bucket(Box::new(Bucket { data, meta: Arc::new(meta), chain })))
 }
 
 /// What `--storage` says, or the folder of `--data-dir`.
@@ -104,13 +121,13 @@ pub(crate) fn host() -> String {
 
 async fn chain(
     location: &Location,
-    puts_per_second: Option<f64>,
+    writing: WalWriting,
     machine: &Machine,
     counted: &StoreMetrics,
 ) -> anyhow::Result<ChainStorage> {
     let store = measured(connect(location, &variables(), &seams(machine))?, machine, counted);
     check(&store, location, machine).await?;
-    Ok(ChainStorage { store, options: chain_options(location, puts_per_second) })
+    Ok(ChainStorage { store, options: chain_options(location, writing) })
 }
 
 fn seams(machine: &Machine) -> FolderSeams {
@@ -133,15 +150,21 @@ async fn check(store: &Measured, location: &Location, machine: &Machine) -> anyh
     checked.with_context(|| format!("{location} can not be used"))
 }
 
-fn chain_options(location: &Location, puts_per_second: Option<f64>) -> ChainOptions {
+fn chain_options(location: &Location, writing: WalWriting) -> ChainOptions {
     // Requests to a bucket cost money, those to a file system only time.
-    let pace = match (puts_per_second, location) {
+    let pace = match (writing.puts_per_second, location) {
         (Some(puts_per_second), _) => PaceOptions { puts_per_second, ..PaceOptions::default() },
         (None, Location::Folder(_)) => PaceOptions::unpaid(),
         (None, bucket) if is_private(bucket, &variables()) => PaceOptions::own_server(),
         (None, Location::Bucket { .. }) => PaceOptions::default(),
     };
-    ChainOptions { pace, slots: CHAIN_SLOTS, bytes: CHAIN_BYTES, ..ChainOptions::default() }
+    ChainOptions {
+        pace,
+        slots: CHAIN_SLOTS,
+        bytes: CHAIN_BYTES,
+        budget: writing.timeout,
+        ..ChainOptions::default()
+    }
 }
 
 /// The environment, without what is no text.

@@ -21,6 +21,9 @@ pub trait Pulse: Send + Sync + 'static {
     fn lost(&self, term: u64, holder: Holder) -> BoxFuture<'_, ()>;
 }
 
+/// Whom a process waits for as a standby, with its term; `None`: for nobody.
+pub type Standing = Arc<dyn Fn(Option<(u64, &Holder)>) + Send + Sync>;
+
 /// What a campaign needs.
 #[derive(Clone)]
 pub struct CampaignDeps {
@@ -34,6 +37,8 @@ pub struct CampaignDeps {
     pub pulse: Arc<dyn Pulse>,
     /// How this process's standbys learn that it lives.
     pub heart: Heart,
+    /// Told whenever it begins or ends to wait.
+    pub standing: Standing,
 }
 
 /// A broker in the election. One that is dropped takes no part any more; what it created stays.
@@ -162,8 +167,10 @@ impl Campaign {
 
     async fn watch(&mut self, term: u64) -> ElectionEvent {
         if let Some((_, holder)) = self.newest.clone().filter(|(newest, _)| *newest == term) {
+            (self.deps.standing)(Some((term, &holder)));
             tracing::info!(term, %holder, "another broker is the controller; waiting as its standby");
             self.deps.pulse.lost(term, holder).await;
+            (self.deps.standing)(None);
         }
         ElectionEvent::Lost(term)
     }

@@ -7,6 +7,9 @@ use futures::future::{BoxFuture, Either, select};
 use waybill_rt::{SharedClock, SharedEntropy};
 use waybill_store::{SharedStore, StoreError};
 
+use crate::terms::holder::{TERMS, parse_term};
+use crate::terms::lease::{SESSION, may_be_deposed};
+use crate::terms::pulse::BEAT;
 use crate::terms::sabotage::Sabotage;
 use crate::terms::settle::{CreateAnswer, ReadBack, Settle, SettleAction};
 
@@ -119,6 +122,34 @@ impl ControlStore {
                 Ok(names) => return Ok(names),
                 Err(error) => tries.pause(error).await?,
             }
+        }
+    }
+
+    /// The highest term that anybody has created, 0 if nobody has.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn newest_term(&self) -> Result<u64, StoreError> {
+        let names = self.list(TERMS).await?;
+        Ok(names.iter().filter_map(|name| parse_term(name)).max().unwrap_or(0))
+    }
+
+    /// Resolves with a term higher than `term`, which this process holds, once it has seen one. It looks whenever the process
+    /// has stood still for so long that its standbys may have taken it for dead.
+    pub async fn overtaken(&self, term: u64) -> u64 {
+        let mut last = self.clock.monotonic();
+        loop {
+            self.clock.sleep(BEAT).await;
+            let now = self.clock.monotonic();
+            if may_be_deposed(now.saturating_sub(last), SESSION) {
+                match self.newest_term().await {
+                    Ok(newest) if newest > term => return newest,
+                    Ok(_) => {}
+                    // The store does not answer: look again.
+                    Err(_) => continue,
+                }
+            }
+            last = now;
         }
     }
 

@@ -8,6 +8,13 @@ use std::time::Duration;
 /// The default session: as long as detecting a dead holder may take.
 pub const SESSION: Duration = Duration::from_millis(1500);
 
+/// Whether a process that last ran so long ago may have been taken for dead meanwhile: then it looks for a higher term before
+/// it goes on.
+#[must_use]
+pub fn may_be_deposed(silence: Duration, session: Duration) -> bool {
+    silence * 2 >= session
+}
+
 /// One observer's view of the newest holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -62,6 +69,12 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_stood_still_for_half_a_session_looks_around() {
+        assert!(!may_be_deposed(Duration::from_millis(300), SESSION));
+        assert!(may_be_deposed(Duration::from_millis(750), SESSION));
+    }
 
     #[test]
     fn a_holder_is_suspected_a_session_after_it_was_last_heard_or_at_once_when_gone() {

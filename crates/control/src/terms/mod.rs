@@ -2,8 +2,8 @@
 //!
 //! Pure, and shared by the drivers and the simulation: [`settle`] (creating an object and knowing the outcome),
 //! [`election`] (how a broker becomes the controller and stops being it), [`reign`] (what an owner may say and do),
-//! [`claim`] (incarnations), [`chains`] (registration, index commits, recovery's first and last step), [`lease`] (whether
-//! a holder still lives), [`assign`] (which assignments a broker takes). Formats: [`holder`].
+//! [`claim`] (incarnations), [`lease`] (whether a holder still lives), [`assign`] (which assignments a broker takes).
+//! Formats: [`holder`]. What happens to chains is decided where logs are recovered, in [`chains`].
 //! Thin: [`creating`], [`claiming`], [`campaign`], [`office`] and [`pulse`] do the input and output.
 //!
 //! Rules that these keep: whatever is told restates a commit that was awaited durable; a commit that fails, or whose
@@ -12,7 +12,6 @@
 
 pub mod assign;
 pub mod campaign;
-pub mod chains;
 pub mod claim;
 pub mod claiming;
 pub mod creating;
@@ -31,3 +30,4 @@ pub use claiming::{ClaimError, Claimed};
 pub use holder::Holder;
 pub use office::OfficeMeta;
 pub use pulse::{Heart, NetPulse};
+pub use waybill_storage::chains;

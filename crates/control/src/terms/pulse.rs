@@ -6,12 +6,13 @@
 //! nothing: a forged one can delay a takeover, and a lost one can start an election that changes nothing but who holds the term.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use waybill_rt::{Listener, SharedClock, SharedNet, Stream, Supervisor};
@@ -56,20 +57,24 @@ impl Beat {
 /// What a broker says about itself. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Heart {
-    incarnation: Incarnation,
-    term: Arc<AtomicU64>,
+    says: Arc<Mutex<Beat>>,
 }
 
 impl Heart {
     /// A broker that holds no term.
     #[must_use]
     pub fn new(incarnation: Incarnation) -> Self {
-        Self { incarnation, term: Arc::default() }
+        Self { says: Arc::new(Mutex::new(Beat { incarnation, term: 0 })) }
     }
 
     /// It holds this term from now on; 0: none.
     pub fn hold(&self, term: u64) {
-        self.term.store(term, Ordering::Relaxed);
+        self.says.lock().term = term;
+    }
+
+    /// The process goes on as another incarnation, which holds no term.
+    pub fn go_on_as(&self, incarnation: Incarnation) {
+        *self.says.lock() = Beat { incarnation, term: 0 };
     }
 
     /// Beats for whoever connects, until everything stops.
@@ -103,8 +108,7 @@ impl Heart {
 
     async fn beat(&self, mut stream: Stream, clock: SharedClock) {
         loop {
-            let term = self.term.load(Ordering::Relaxed);
-            let beat = Beat { incarnation: self.incarnation, term }.encode();
+            let beat = self.says.lock().encode();
             let sent = async { stream.io.write_all(&beat).await.is_ok() && stream.io.flush().await.is_ok() };
             if !sent.await {
                 return;
@@ -120,6 +124,8 @@ pub struct NetPulse {
     net: SharedNet,
     clock: SharedClock,
     session: Duration,
+    /// The machine that listens, where silence from another one's loopback is to mean nothing.
+    patient_on: Option<String>,
 }
 
 impl std::fmt::Debug for NetPulse {
@@ -144,10 +150,25 @@ impl NetPulse {
     /// Suspects a holder that was silent for the usual session.
     #[must_use]
     pub fn new(net: SharedNet, clock: SharedClock) -> Self {
-        Self { net, clock, session: SESSION }
+        Self { net, clock, session: SESSION, patient_on: None }
+    }
+
+    /// Waits for ever for a holder that can not be heard from machine `host`, because it listens on another one's loopback only.
+    /// For a process that was deposed: two that can not hear each other would depose each other for ever.
+    #[must_use]
+    pub fn patient_on(self, host: String) -> Self {
+        Self { patient_on: Some(host), ..self }
     }
 
     async fn wait(&self, term: u64, holder: Holder) {
+        if self.patient_on.as_ref().is_some_and(|host| !can_be_heard(&holder, host)) {
+            tracing::warn!(
+                %holder, address = holder.address,
+                "the holder listens on its own machine only and can not be heard here: it is waited for until this process is \
+                 started anew. Give --rpc an address that other machines reach, on both"
+            );
+            std::future::pending::<()>().await;
+        }
         let mut lease = Lease::new(self.session);
         lease.seen(term, self.clock.monotonic());
         loop {
@@ -201,6 +222,12 @@ impl NetPulse {
     }
 }
 
+/// Whether a holder's beats can be heard from a machine at all.
+fn can_be_heard(holder: &Holder, host: &str) -> bool {
+    let ip = holder.address.rsplit_once(':').map(|(ip, _)| ip.trim_matches(['[', ']']).parse::<IpAddr>());
+    holder.host == host || !matches!(ip, Some(Ok(ip)) if ip.is_loopback())
+}
+
 async fn read(stream: &mut Stream, term: u64, holder: &Holder) -> Heard {
     let mut bytes = [0; LENGTH];
     if stream.io.read_exact(&mut bytes).await.is_err() {
@@ -222,6 +249,25 @@ impl Pulse for NetPulse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loopback_address_is_heard_on_its_own_machine_only() {
+        let holder = |address: &str| Holder {
+            node: 1.into(),
+            incarnation: Incarnation(1),
+            host: "lyra".to_owned(),
+            pid: 1,
+            address: address.to_owned(),
+            nonce: 1,
+            written: waybill_types::TimestampMs(0),
+        };
+        for loopback in ["127.0.0.1:7", "[::1]:7"] {
+            assert!(can_be_heard(&holder(loopback), "lyra") && !can_be_heard(&holder(loopback), "vega"));
+        }
+        assert!(
+            can_be_heard(&holder("10.0.0.1:7"), "vega") && can_be_heard(&holder("lyra.example:7"), "vega")
+        );
+    }
 
     #[test]
     fn beats_read_back_and_other_bytes_are_none() {

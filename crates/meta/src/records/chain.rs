@@ -38,6 +38,9 @@ pub struct ChainRecord {
     pub trim: u64,
     /// When it was registered.
     pub registered_at: TimestampMs,
+    /// Which lead of every partition this is, counted over all brokers: leader epochs and objects are stamped with it. 0 where
+    /// the chain leads only what it was assigned.
+    pub lead: u64,
 }
 
 impl Record for ChainRecord {
@@ -61,12 +64,15 @@ impl Record for ChainRecord {
         }
         out.u64(8, self.trim);
         out.i64(9, self.registered_at.get());
+        if self.lead > 0 {
+            out.u64(10, self.lead);
+        }
     }
 
     fn read(_version: u8, mut fields: Fields<'_>) -> Result<Self, Fault> {
         let (mut node, mut incarnation, mut wal_store, mut life) = (None, None, None, None);
         let (mut term, mut attempt, mut end, mut trim) = (None, None, None, None);
-        let mut registered_at = TimestampMs::NONE;
+        let (mut registered_at, mut lead) = (TimestampMs::NONE, 0);
         while let Some(field) = fields.next_field()? {
             match field.tag {
                 1 => node = Some(BrokerId(field.i32()?)),
@@ -78,6 +84,7 @@ impl Record for ChainRecord {
                 7 => end = Some(field.u64()?),
                 8 => trim = Some(field.u64()?),
                 9 => registered_at = TimestampMs(field.i64()?),
+                10 => lead = field.u64()?,
                 _ => {}
             }
         }
@@ -97,6 +104,7 @@ impl Record for ChainRecord {
             life,
             trim: trim.ok_or(Fault::Missing(8))?,
             registered_at,
+            lead,
         })
     }
 }
@@ -107,7 +115,7 @@ mod tests {
     use crate::records::testing::golden;
     use proptest::prelude::*;
 
-    fn sample(life: ChainLife, trim: u64) -> ChainRecord {
+    fn sample(life: ChainLife, trim: u64, lead: u64) -> ChainRecord {
         ChainRecord {
             node: BrokerId(2),
             incarnation: Incarnation(3),
@@ -115,6 +123,7 @@ mod tests {
             life,
             trim,
             registered_at: TimestampMs(5),
+            lead,
         }
     }
 
@@ -122,23 +131,24 @@ mod tests {
     fn golden_bytes() {
         let head = "01 0104 00000002 0208 0000000000000003 0310 09090909090909090909090909090909";
         let tail = "0808 0000000000000001 0908 0000000000000005";
-        golden(&sample(ChainLife::Open, 1), &format!("{head} 0401 01 {tail}"));
+        golden(&sample(ChainLife::Open, 1, 0), &format!("{head} 0401 01 {tail}"));
         let recovering = ChainLife::Recovering { term: 7, attempt: 4 };
         let life = "0401 02 0508 0000000000000007 0608 0000000000000004";
-        golden(&sample(recovering, 1), &format!("{head} {life} {tail}"));
+        golden(&sample(recovering, 1, 0), &format!("{head} {life} {tail}"));
         let closed = ChainLife::Closed { end: 12 };
-        golden(&sample(closed, 1), &format!("{head} 0401 03 0708 000000000000000c {tail}"));
+        golden(&sample(closed, 1, 0), &format!("{head} 0401 03 0708 000000000000000c {tail}"));
+        golden(&sample(ChainLife::Open, 1, 3), &format!("{head} 0401 01 {tail} 0a08 0000000000000003"));
     }
 
     proptest! {
         #[test]
-        fn round_trip(kind in 0..3, one: u64, two: u64, trim: u64) {
+        fn round_trip(kind in 0..3, one: u64, two: u64, trim: u64, lead: u64) {
             let life = match kind {
                 0 => ChainLife::Open,
                 1 => ChainLife::Recovering { term: one, attempt: two },
                 _ => ChainLife::Closed { end: one },
             };
-            let record = sample(life, trim);
+            let record = sample(life, trim, lead);
             prop_assert_eq!(ChainRecord::decode(&record.encode()), Ok(record));
         }
     }

@@ -111,6 +111,7 @@ fn chain(life: ChainLife) -> ChainRecord {
         life,
         trim: 12,
         registered_at: TimestampMs(6),
+        lead: 6,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use waybill_meta::NodeRecord;
 use waybill_store::{SharedStore, StoreError};
-use waybill_types::{Incarnation, Offset, StoreId, TopicPartition};
+use waybill_types::{Offset, StoreId, TopicPartition};
 use waybill_wal::chain::judge::{self, GLANCE};
 use waybill_wal::chain::names::{ChainId, Slot};
 use waybill_wal::chain::open::read_store_id;
@@ -38,10 +38,9 @@ pub(super) async fn check(
             return Ok(());
         }
     }
-    if node.incarnation == Incarnation(0) {
-        return Ok(());
-    }
-    let chain = ChainId { broker: node.node, incarnation: node.incarnation };
+    // The chains of a node that led before are closed, and what was in them is in segments.
+    let Some(open) = facts.chains.iter().find(|chain| chain.node == node.node) else { return Ok(()) };
+    let chain = ChainId { broker: open.node, incarnation: open.incarnation };
     let open = store.get(&chain.slot(0), 0..GLANCE).await;
     if let (_, None) = judge::open(node.wal_store, chain, &open) {
         report.error(

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use waybill_meta::{Batch, MemoryMeta, MetaStore, NodeRecord, Record, TopicRecord, WalKind, keys};
+use waybill_meta::{
+    Batch, ChainLife, ChainRecord, MemoryMeta, MetaStore, NodeRecord, Record, TopicRecord, WalKind, keys,
+};
 use waybill_rt::{Metrics, SeededEntropy, SharedClock, Supervisor, VirtualClock};
 use waybill_store::{Limits, Measured, MemoryStore, ObjectStore, StoreMetrics};
 use waybill_types::{BrokerId, Incarnation, PartitionId, TimestampMs, TopicPartition};
@@ -11,7 +13,9 @@ use waybill_wal::chain::options::ChainOptions;
 use crate::testing::wal::TestWal;
 use crate::testing::world::{START, append, read_all, try_append};
 use crate::testing::{TOPIC, idempotent, partition, prepared};
-use crate::{ChainWalDriver, EngineDeps, EngineOptions, LogEngine, OpenError, Partition, WalDriver};
+use crate::{
+    ChainWalDriver, EngineDeps, EngineOptions, LogEngine, OpenError, Partition, WalDriver, check_storage,
+};
 
 /// What outlives processes.
 pub(super) struct Ground {
@@ -55,6 +59,7 @@ impl Ground {
         ChainWalDriver {
             node: BrokerId(node),
             store,
+            meta: Arc::new(self.meta.clone()),
             options: self.options,
             long: Arc::default(),
             clock: Arc::clone(&self.clock),
@@ -81,7 +86,12 @@ impl Ground {
         tasks: &Supervisor,
     ) -> Result<Arc<LogEngine>, OpenError> {
         let claimed = (wal.kind() == WalKind::Object).then_some(Incarnation(incarnation));
-        let options = EngineOptions { node: BrokerId(node), incarnation: claimed, ..self.engine.clone() };
+        let options = EngineOptions {
+            node: BrokerId(node),
+            incarnation: claimed,
+            term: incarnation,
+            ..self.engine.clone()
+        };
         let deps = EngineDeps {
             clock: Arc::clone(&self.clock),
             entropy: SeededEntropy::shared(7),
@@ -92,6 +102,11 @@ impl Ground {
             supervisor: tasks.clone(),
         };
         LogEngine::open(options, deps).await
+    }
+
+    async fn chain(&self, node: i32, incarnation: u64) -> ChainRecord {
+        let key = keys::chain(BrokerId(node), Incarnation(incarnation));
+        ChainRecord::decode(&self.meta.get(&key).await.unwrap().unwrap()).unwrap()
     }
 
     pub(super) async fn start(&self, incarnation: u64) -> Life {
@@ -184,6 +199,53 @@ async fn a_second_incarnation_ends_the_first_whose_writer_acks_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_node_goes_on_from_a_living_one_which_can_neither_ack_nor_commit() {
+    let ground = Ground::new();
+    let old = ground.try_start(1, 7).await.unwrap();
+    ground.create_topic(&old).await;
+    append(&old.engine, &old.log(0), idempotent(9, 0, 0, 2)).await;
+    append(&old.engine, &old.log(0), idempotent(9, 0, 2, 2)).await;
+    // Its node's first incarnation, though the other's is the seventh.
+    let new = ground.try_start(2, 1).await.unwrap();
+    assert!(new.log(0).leader_epoch() > old.log(0).leader_epoch(), "epochs grow over all nodes");
+    let again = append(&new.engine, &new.log(0), idempotent(9, 0, 2, 2)).await;
+    assert!(again.duplicate && again.base_offset.get() == 2, "{again:?}");
+    append(&new.engine, &new.log(0), idempotent(9, 0, 4, 2)).await;
+    // The old one lives on. Its segments are not taken: its chain is closed.
+    old.engine.close().await.unwrap_err();
+    assert_eq!(old.log(0).high_watermark().get(), 4, "nothing that was not acked is shown");
+    assert_eq!(read_all(&new.log(0)).await, [(0, 1), (2, 3), (4, 5)]);
+    let chain = ground.chain(1, 7).await;
+    assert!(matches!(chain.life, ChainLife::Closed { .. }), "{chain:?}");
+    assert_eq!((ground.chain(2, 1).await.lead, chain.lead), (2, 1));
+    let epoch = new.log(0).leader_epoch();
+    new.crash().await;
+    // And back.
+    let third = ground.try_start(1, 8).await.unwrap();
+    assert!(third.log(0).leader_epoch() > epoch);
+    assert_eq!(read_all(&third.log(0)).await, [(0, 1), (2, 3), (4, 5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_that_another_owner_has_begun_is_not_gone_on_with() {
+    let ground = Ground::new();
+    let life = ground.start(1).await;
+    ground.create_topic(&life).await;
+    append(&life.engine, &life.log(0), prepared(1, 1_000, 50)).await;
+    life.crash().await;
+    let taken =
+        ChainRecord { life: ChainLife::Recovering { term: 9, attempt: 2 }, ..ground.chain(1, 1).await };
+    let mut batch = Batch::default();
+    batch.put(keys::chain(BrokerId(1), Incarnation(1)), taken.encode());
+    ground.meta.commit(batch).await.unwrap();
+    let refused = ground.refusal(1, 2).await;
+    assert!(refused.contains("not this process's to recover"), "{refused}");
+    // A later term goes on.
+    let life = ground.start(10).await;
+    assert_eq!(read_all(&life.log(0)).await, [(0, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn trims_bound_what_is_walked_and_closed_chains_are_emptied_but_for_their_ends() {
     let mut ground = Ground::new();
     ground.options.stretch_slots = 4;
@@ -246,10 +308,11 @@ async fn another_store_kind_node_or_lost_metadata_is_refused_with_what_to_do() {
     life.crash().await;
     let wal = std::mem::take(&mut ground.wal);
     let refused = ground.refusal(1, 2).await;
-    assert!(refused.contains("--wal-storage") && refused.contains("No record was changed"), "{refused}");
+    assert!(refused.contains("--wal-storage") && refused.contains("Nothing was changed"), "{refused}");
+    let looked = check_storage(&ground.meta, &ground.driver(2, 1, &Supervisor::default())).await;
+    assert!(looked.is_err() && ground.wal.list("").await.unwrap().is_empty(), "a look leaves nothing there");
     ground.wal = wal;
-    let refused = ground.refusal(2, 1).await;
-    assert!(refused.contains("--node-id 1"), "{refused}");
+    check_storage(&ground.meta, &ground.driver(2, 1, &Supervisor::default())).await.unwrap();
     let tasks = Supervisor::default();
     let ring = ground.open(1, 0, Arc::new(TestWal::new(true, 1_000)), &tasks).await;
     let refused = ring.err().unwrap().to_string();

@@ -179,7 +179,7 @@ impl Process {
         let chain = world.one_of(&world.requests)?;
         let (node, incarnation) = chain;
         let (wal_store, at) = (StoreId([1; 16]), TimestampMs(0));
-        let new = Registration { node, incarnation, wal_store, at };
+        let new = Registration { node, incarnation, wal_store, at, lead: 0 };
         let (known, record) = (node_record(handle, chain), chain_record(handle, chain));
         let batch = register(new, known.as_ref(), record.as_ref()).ok()?;
         Some((batch, What::Register(chain)))

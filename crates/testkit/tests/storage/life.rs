@@ -29,8 +29,8 @@ const IN_FLIGHT: usize = 5;
 pub(crate) enum Log<'a> {
     /// In a ring of files on the disk.
     Ring,
-    /// In a chain of objects, as an incarnation that this life alone has claimed.
-    Chain(&'a FaultyStore, u64),
+    /// In a chain of objects, as an incarnation of a node that this life alone has claimed.
+    Chain(&'a FaultyStore, BrokerId, u64),
 }
 
 /// How the engine of a run is set up.
@@ -86,7 +86,8 @@ fn ring(disk: &SimDisk, setup: &Setup, clock: &SharedClock, seed: u64) -> FileWa
 }
 
 fn chain(
-    store: &FaultyStore,
+    (store, node): (&FaultyStore, BrokerId),
+    meta: &SharedMeta,
     setup: &Setup,
     clock: &SharedClock,
     seed: u64,
@@ -107,7 +108,8 @@ fn chain(
         ..ChainOptions::default()
     };
     ChainWalDriver {
-        node: BrokerId(1),
+        node,
+        meta: Arc::clone(meta),
         store: Measured::new(client, Arc::clone(clock), Arc::clone(&entropy), limits, metrics),
         options,
         long: Arc::default(),
@@ -152,9 +154,10 @@ impl Life {
         let mut engine = setup.engine.clone();
         let wal: Arc<dyn WalDriver> = match log {
             Log::Ring => Arc::new(ring(disk, setup, clock, seed)),
-            Log::Chain(store, incarnation) => {
-                engine.incarnation = Some(Incarnation(incarnation));
-                Arc::new(chain(store, setup, clock, seed, &supervisor))
+            Log::Chain(store, node, incarnation) => {
+                (engine.node, engine.incarnation) = (node, Some(Incarnation(incarnation)));
+                engine.term = incarnation;
+                Arc::new(chain((store, node), &meta, setup, clock, seed, &supervisor))
             }
         };
         let deps = EngineDeps {

@@ -7,7 +7,7 @@ use waybill_storage::Sabotage;
 use waybill_testkit::disk::{Fault, OpKind, SimDisk, SimDiskOptions};
 use waybill_testkit::seeds;
 use waybill_testkit::store::{FaultOptions, FaultyStore, Latency};
-use waybill_types::TimestampMs;
+use waybill_types::{BrokerId, TimestampMs};
 
 use crate::life::{Down, Life, Log, Setup};
 use crate::model::Model;
@@ -63,7 +63,9 @@ fn lives(seed: u64, sabotage: Sabotage, chained: bool) -> Result<Run, String> {
                 plan_faults(&disk, &entropy);
             }
             let steps = 20 + entropy.below(120);
-            let log = if chained { Log::Chain(&objects, life + 1) } else { Log::Ring };
+            // Each start may be another node's, which goes on from whatever chain led last.
+            let node = BrokerId(1 + if chained { entropy.below(3) as i32 } else { 0 });
+            let log = if chained { Log::Chain(&objects, node, life + 1) } else { Log::Ring };
             match Life::start(&disk, log, &setup, &clock, entropy.next_u64()).await {
                 Ok(process) => {
                     up += 1;

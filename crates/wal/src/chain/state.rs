@@ -36,6 +36,8 @@ pub(crate) struct State {
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     places: BTreeMap<WalPosition, Place>,
+    /// The last durable object, trimmed or not.
+    last: Option<Head>,
     pub(crate) trim: WalPosition,
     pub(crate) roll: bool,
     pub(crate) closing: bool,
@@ -97,6 +99,9 @@ impl State {
     }
 
     pub(crate) fn place(&mut self, place: Place) {
+        if self.last.as_ref().is_none_or(|last| last.slot < place.head.slot) {
+            self.last = Some(place.head);
+        }
         self.places.insert(place.head.position, place);
     }
 
@@ -115,6 +120,12 @@ impl State {
     pub(crate) fn slot_from(&self, position: WalPosition) -> Option<Slot> {
         let held = self.find(position).map(|place| place.head.slot);
         held.or_else(|| self.places.range(position..).next().map(|(_, place)| place.head.slot))
+    }
+
+    /// As [`Self::slot_from`]; behind everything durable it is the next slot.
+    pub(crate) fn first_kept(&self, position: WalPosition) -> Option<Slot> {
+        let behind = || self.last.as_ref().filter(|last| last.end() <= position).map(|last| last.slot + 1);
+        self.slot_from(position).or_else(behind)
     }
 
     pub(crate) fn trim(&mut self, position: WalPosition) {

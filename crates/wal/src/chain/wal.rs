@@ -227,6 +227,10 @@ impl Wal for ChainWal {
         state.slots_held() >= self.shared.options.stretch_slots && self.flushable_end() > state.trim
     }
 
+    fn first_kept(&self, position: WalPosition) -> Option<u64> {
+        self.shared.state.lock().first_kept(position)
+    }
+
     fn roll(&self) {
         self.shared.state.lock().roll = true;
         self.shared.wake.notify_one();

@@ -42,6 +42,24 @@ pub struct Registration {
     pub wal_store: StoreId,
     /// When.
     pub at: TimestampMs,
+    /// Which lead of every partition begins with it; 0: it leads what it is assigned.
+    pub lead: u64,
+}
+
+impl Registration {
+    /// The record of a chain that was just registered.
+    #[must_use]
+    pub fn opened(&self) -> ChainRecord {
+        ChainRecord {
+            node: self.node,
+            incarnation: self.incarnation,
+            wal_store: self.wal_store,
+            life: ChainLife::Open,
+            trim: FIRST_SLOT,
+            registered_at: self.at,
+            lead: self.lead,
+        }
+    }
 }
 
 /// Registers the chain of an incarnation whose open record exists. `node` and `chain`: the node's registration so far, and
@@ -84,16 +102,8 @@ pub fn register(
         wal_store: new.wal_store,
         registered_at: new.at,
     };
-    let opened = ChainRecord {
-        node: new.node,
-        incarnation: new.incarnation,
-        wal_store: new.wal_store,
-        life: ChainLife::Open,
-        trim: FIRST_SLOT,
-        registered_at: new.at,
-    };
     batch.put(keys::node(new.node), registered.encode());
-    batch.put(keys::chain(new.node, new.incarnation), opened.encode());
+    batch.put(keys::chain(new.node, new.incarnation), new.opened().encode());
     Ok(batch)
 }
 
@@ -118,6 +128,17 @@ pub struct ChainRules {
 }
 
 impl ChainRules {
+    /// The attempt that the owner of the metadata store in `term` begins next: later than all that were begun.
+    #[must_use]
+    pub fn next_attempt(&self, term: u64) -> Attempt {
+        match self.record.life {
+            ChainLife::Recovering { term: other, attempt } if other >= term => {
+                Attempt { term, number: attempt.saturating_add(1) }
+            }
+            _ => Attempt { term, number: 1 },
+        }
+    }
+
     /// Begins a recovery. The batch holds nothing else, so that the trim that is returned is the one that the commit found.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ fn registration(incarnation: u64) -> Registration {
         incarnation: Incarnation(incarnation),
         wal_store: StoreId([7; 16]),
         at: TimestampMs(5),
+        lead: 0,
     }
 }
 
