@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: the configuration file, merged under flags and environment.
 //! - [`serve`]: a broker. [`visibility`]: the service that answers.
-//! - [`load`], [`mapping`], [`track`]: files in, mappings tried, answers out. [`quarantine`]: what was refused. [`demo`]: all of it at once.
+//! - [`load`], [`mapping`], [`track`]: files in, mappings tried, answers out. [`quarantine`]: what was refused. [`view`]: views built anew. [`service`]: asking for both. [`demo`]: all of it at once.
 //! - [`kafka`]: what the commands that use librdkafka share.
 //! - [`fsck`]: checks what a broker has left.
 //! - [`topic`], [`group`]: administration over the Kafka protocol; [`admin`]: what they share.
@@ -21,9 +21,11 @@ mod outgoing;
 mod output;
 mod quarantine;
 mod serve;
+mod service;
 mod settings;
 mod topic;
 mod track;
+mod view;
 mod visibility;
 
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ enum Command {
     Track(track::TrackArgs),
     /// Lists refused records, and repairs, maps again or discards them.
     Quarantine(quarantine::QuarantineArgs),
+    /// Builds views anew beside the one that answers, compares and promotes them; keeps checkpoints.
+    View(view::ViewArgs),
     /// Runs everything at once, with events of its own.
     Demo(demo::DemoArgs),
     /// Checks storage while no broker runs on it. Changes nothing.
@@ -101,6 +105,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Quarantine(args) => {
             tokio::task::spawn_blocking(move || quarantine::run(&args, cli.output)).await?
         }
+        Command::View(args) => tokio::task::spawn_blocking(move || view::run(&args, cli.output)).await?,
         Command::Demo(args) => demo::run(args).await,
         Command::Fsck(args) => fsck::run(args, cli.output).await,
         Command::Topic(args) => topic::run(args, cli.output).await,

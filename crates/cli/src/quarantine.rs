@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::output::{Format, json, line};
+use crate::service::{Service, text};
 use crate::track::escape;
 
 /// What `waybill quarantine` takes.
@@ -122,7 +123,7 @@ struct DiscardArgs {
 /// # Errors
 /// When the service does not answer, a record is not in quarantine, or something is left as it was.
 pub(crate) fn run(args: &QuarantineArgs, format: Format) -> anyhow::Result<()> {
-    let service = Service { url: args.url.trim_end_matches('/') };
+    let service = Service::at(&args.url);
     match &args.command {
         Command::List(args) => list(&service, args, format),
         Command::Show { id } => show(&service, id, format),
@@ -156,54 +157,6 @@ fn path(id: &str) -> anyhow::Result<String> {
         bail!("{id} is not TOPIC/PARTITION/OFFSET, as in orders/0/17");
     }
     Ok(format!("/v1/quarantine/{}/{partition}/{offset}", escape(topic)))
-}
-
-/// The service that decides.
-struct Service<'a> {
-    url: &'a str,
-}
-
-impl Service<'_> {
-    fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
-        let mut request =
-            ureq::get(format!("{}{path}", self.url)).config().http_status_as_error(false).build();
-        for (name, value) in query {
-            request = request.query(*name, *value);
-        }
-        self.answer(request.call())
-    }
-
-    fn post(&self, path: &str, query: &[(&str, &str)], body: &[u8]) -> anyhow::Result<Value> {
-        let mut request =
-            ureq::post(format!("{}{path}", self.url)).config().http_status_as_error(false).build();
-        for (name, value) in query {
-            request = request.query(*name, *value);
-        }
-        self.answer(request.send(body))
-    }
-
-    fn answer(
-        &self,
-        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> anyhow::Result<Value> {
-        let mut response = response
-            .with_context(|| format!("the visibility service at {} does not answer; mend --url", self.url))?;
-        let status = response.status().as_u16();
-        let text = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_string()?;
-        let body: Value = serde_json::from_str(&text)
-            .with_context(|| format!("{} answered {status} with something that is not JSON", self.url))?;
-        if status == 200 {
-            return Ok(body);
-        }
-        let said = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let parts = [said("title"), said("detail"), said("hint")];
-        let told: Vec<_> = parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
-        bail!("{} ({status})", told.join("; "))
-    }
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value.get(name).and_then(Value::as_str).unwrap_or("-")
 }
 
 fn list(service: &Service<'_>, args: &ListArgs, format: Format) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! A record's way: [`ingest`] reads it, [`mapping`] turns its bytes into facts or refuses it, [`store`] keeps both with
 //! the offset in one transaction, [`project`] works out derived rows, [`query`] answers from the facts through
-//! [`model`], [`api`] speaks HTTP and serves the pages. [`serve`] runs all of it. [`load`] goes the other way: files to records.
+//! [`model`], [`api`] speaks HTTP and serves the pages. [`views`] builds views anew beside the one that answers. [`serve`] runs all of it. [`load`] goes the other way: files to records.
 //!
 //! Invariants: nothing here knows the broker's crates, records are reached over the Kafka protocol only; [`model`]
 //! does no I/O and its answers are functions of the set of facts; no question is asked without scope, as of and
@@ -18,5 +18,6 @@ pub mod project;
 pub mod query;
 mod serve;
 pub mod store;
+pub mod views;
 
 pub use serve::{Running, ServeError, VisibilityConfig, serve, serve_from};

@@ -11,17 +11,14 @@ use waybill_rt::{Metrics, SharedClock, Supervisor};
 use waybill_security::{AllowAll, Gate, TracingAudit};
 
 use crate::api::{App, router};
-use crate::ingest::kafka::{KafkaConfig, KafkaSource};
-use crate::ingest::{Ingest, IngestError, NamedSource, Progress, RecordSource, SourceError, Sources};
+use crate::ingest::kafka::KafkaConfig;
+use crate::ingest::{NamedSource, Opens, Progress, SourceError, Sources};
 use crate::mapping::Mappings;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{StateHashes, Store, StoreError};
+use crate::store::{StateHashes, StoreError};
+use crate::views::{ViewError, Views, ViewsConfig};
 
-/// How long one round waits for the first record.
-const POLL_WAIT: Duration = Duration::from_millis(50);
-
-/// How long ingest rests after a failure before it tries again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether something has become due with views.
+const TEND_EVERY: Duration = Duration::from_millis(250);
 
 /// What the service needs to be told.
 #[derive(Debug, Clone)]
@@ -69,7 +66,7 @@ pub enum ServeError {
         /// Which.
         path: PathBuf,
         /// Why.
-        error: StoreError,
+        error: ViewError,
     },
     /// The address can not be listened on.
     #[error("{addr} can not be listened on: {error}; choose another with --http")]
@@ -89,9 +86,10 @@ pub enum ServeError {
 pub struct Running {
     /// Where HTTP is served.
     pub addr: SocketAddr,
-    /// How far the view is.
+    /// How far the view is that served at the start.
     pub progress: Arc<Progress>,
-    store: Arc<dyn Store>,
+    /// All views.
+    pub views: Arc<Views>,
     tasks: Supervisor,
 }
 
@@ -107,7 +105,9 @@ impl Running {
     /// # Errors
     /// The store failed.
     pub fn hashes(&self) -> Result<StateHashes, StoreError> {
-        self.store.read()?.hashes()
+        let serving = self.views.serving();
+        let serving = serving.ok_or_else(|| StoreError::Corrupt("no view serves".to_owned()))?;
+        serving.store.read()?.hashes()
     }
 
     /// Resolves once the service has ended: after its token was cancelled, or with the first failure.
@@ -131,58 +131,61 @@ pub async fn serve(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<Running, ServeError> {
-    let source = KafkaSource::new(&KafkaConfig {
+    let opens = KafkaConfig {
         bootstrap: config.bootstrap.clone(),
         group: format!("waybill-visibility-{}", config.view),
         properties: config.kafka.clone(),
-    })?;
-    serve_from(config, source, clock, metrics, shutdown).await
+    };
+    // A wrong property is told now, not by a thread later.
+    opens.open(&opens.group)?;
+    serve_from(config, Arc::new(opens), clock, metrics, shutdown).await
 }
 
 /// Starts the service on any source of records.
 ///
 /// # Errors
 /// As [`serve`].
-pub async fn serve_from<S: RecordSource + 'static>(
+pub async fn serve_from(
     config: VisibilityConfig,
-    source: S,
+    opens: Arc<dyn Opens>,
     clock: SharedClock,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<Running, ServeError> {
-    let store = SqliteStore::open(&config.store)
-        .map_err(|error| ServeError::Store { path: config.store.clone(), error })?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let tasks = Supervisor::default();
+    let sources =
+        if config.topics.is_empty() { Sources::Discovered } else { Sources::Named(config.topics.clone()) };
+    let views = Views::open(ViewsConfig {
+        store: config.store.clone(),
+        opens,
+        sources,
+        mappings: config.mappings.clone(),
+        group: format!("waybill-visibility-{}", config.view),
+        feeds: config.feeds_quarantine,
+        clock: Arc::clone(&clock),
+        shutdown: shutdown.clone(),
+        tasks: tasks.clone(),
+    });
+    let views = views.map_err(|error| ServeError::Store { path: config.store.clone(), error })?;
     let listener = TcpListener::bind(config.http)
         .await
         .map_err(|error| ServeError::Listen { addr: config.http, error })?;
     let addr = listener.local_addr().map_err(|error| ServeError::Listen { addr: config.http, error })?;
-    let progress = Arc::new(Progress::new(clock.monotonic()));
-    let sources =
-        if config.topics.is_empty() { Sources::Discovered } else { Sources::Named(config.topics.clone()) };
-    let ingest = Ingest::new(
-        Arc::clone(&store),
-        source,
-        sources,
-        Arc::clone(&clock),
-        Arc::clone(&progress),
-        config.feeds_quarantine,
-    )
-    .with_mappings(config.mappings.clone());
     let gate = Gate::new(Arc::new(AllowAll), Arc::new(TracingAudit));
+    let stopping = tasks.stopping();
     let app = App::new(
-        Arc::clone(&store),
-        Arc::clone(&progress),
-        Arc::clone(&clock),
+        Arc::clone(&views),
+        stopping.clone(),
+        clock,
         metrics,
         gate,
         config.mappings.clone(),
         &config.view,
         addr.ip().is_loopback(),
     );
-    let tasks = Supervisor::default();
-    let stopping = tasks.stopping();
-    let asked_for = shutdown.clone();
+    let no_view = || StoreError::Corrupt("no view serves".to_owned());
+    let app = app.ok_or_else(|| ServeError::Store { path: config.store.clone(), error: no_view().into() })?;
+    let progress = Arc::clone(&app.progress);
     let (outer, inner) = (shutdown, stopping.clone());
     tasks.spawn("visibility shutdown", async move {
         tokio::select! {
@@ -191,57 +194,36 @@ pub async fn serve_from<S: RecordSource + 'static>(
         }
         Ok::<(), String>(())
     });
-    let stop = Stop { asked: asked_for, failing: stopping.clone() };
-    tasks.spawn("visibility ingest", async move {
-        tokio::task::spawn_blocking(move || run(ingest, &clock, &stop)).await.map_err(|join| join.to_string())
-    });
+    views.start();
+    tasks.spawn("visibility views", tend(Arc::clone(&views), stopping.clone()));
     tasks.spawn("visibility http", async move {
         let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await
     });
-    Ok(Running { addr, progress, store, tasks })
+    Ok(Running { addr, progress, views, tasks })
 }
 
-/// The ingest thread watches both tokens itself: it must end even when no async task runs any more.
-struct Stop {
-    asked: CancellationToken,
-    failing: CancellationToken,
-}
-
-impl Stop {
-    fn is_asked(&self) -> bool {
-        self.asked.is_cancelled() || self.failing.is_cancelled()
-    }
-}
-
-/// Rounds until asked to stop. A failure is told once and tried again: brokers come back, disks are emptied.
-fn run<S: RecordSource>(mut ingest: Ingest<S>, clock: &SharedClock, stop: &Stop) {
+/// Does what has become due with views. A failure is told once and tried again.
+async fn tend(views: Arc<Views>, stopping: CancellationToken) -> Result<(), String> {
     let mut told: Option<String> = None;
-    while !stop.is_asked() {
-        match ingest.step(POLL_WAIT) {
-            Ok(_) => {
-                if told.take().is_some() {
-                    tracing::info!("ingest goes on");
-                }
-            }
+    while !stopping.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(TEND_EVERY) => {}
+            () = stopping.cancelled() => break,
+        }
+        let views = Arc::clone(&views);
+        let done =
+            tokio::task::spawn_blocking(move || views.tend()).await.map_err(|join| join.to_string())?;
+        match done {
+            Ok(()) => told = None,
             Err(error) => {
                 let text = error.to_string();
                 if told.as_deref() != Some(text.as_str()) {
-                    match &error {
-                        IngestError::Source(_) => tracing::warn!(error = text, "ingest waits"),
-                        IngestError::Store(_) => tracing::error!(error = text, "ingest waits"),
-                    }
+                    tracing::error!(error = text, "views are not tended");
                     told = Some(text);
                 }
-                rest(clock, stop);
             }
         }
     }
-}
-
-fn rest(clock: &SharedClock, stop: &Stop) {
-    let until = clock.monotonic() + RETRY_AFTER;
-    while clock.monotonic() < until && !stop.is_asked() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    Ok(())
 }

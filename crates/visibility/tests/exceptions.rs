@@ -17,8 +17,9 @@ use waybill_visibility::model::exception::Exception;
 use waybill_visibility::model::{Frontier, Subject, Telling};
 use waybill_visibility::query::{AsOf, Question, lists};
 use waybill_visibility::store::{
-    Candidate, Counts, DecisionRow, Derived, Listing, QuarantineFilter, QuarantineRow, Read, RecordId,
-    Sampled, SourceRow, StateHashes, Store, StoreError, SuspectKey, Suspects,
+    Candidate, CheckpointRow, Counts, DecisionRow, Derived, Lineage, Listing, Milestone, QuarantineFilter,
+    QuarantineRow, Read, Reading, RecordId, Sampled, SourceRow, Span, StateHashes, Store, StoreError,
+    SubjectDigest, SuspectKey, Suspects,
 };
 
 /// Counts the subjects whose facts are read.
@@ -28,6 +29,43 @@ struct Counting<'r> {
 }
 
 type Stored<T> = Result<T, StoreError>;
+
+impl Lineage for Counting<'_> {
+    fn spans(&self) -> Stored<Vec<Span>> {
+        self.read.spans()
+    }
+    fn reading(&self, frontier: &Frontier) -> Stored<Reading> {
+        self.read.reading(frontier)
+    }
+    fn brought_at(&self, digest: u64) -> Stored<Option<i64>> {
+        self.read.brought_at(digest)
+    }
+    fn milestones(&self) -> Stored<Vec<Milestone>> {
+        self.read.milestones()
+    }
+    fn checkpoints(&self) -> Stored<Vec<CheckpointRow>> {
+        self.read.checkpoints()
+    }
+    fn hashes_below(&self, frontier: &Frontier) -> Stored<StateHashes> {
+        self.read.hashes_below(frontier)
+    }
+    fn last_told(
+        &self,
+        since: TimestampMs,
+        skip: usize,
+        limit: usize,
+    ) -> Stored<Vec<(TimestampMs, Subject)>> {
+        self.read.last_told(since, skip, limit)
+    }
+    fn digests(
+        &self,
+        frontier: &Frontier,
+        after: Option<&Subject>,
+        limit: usize,
+    ) -> Stored<Vec<SubjectDigest>> {
+        self.read.digests(frontier, after, limit)
+    }
+}
 
 impl Read for Counting<'_> {
     fn frontier(&self) -> Stored<Frontier> {
@@ -51,9 +89,10 @@ impl Read for Counting<'_> {
         subject: &Subject,
         what: Sampled,
         as_of: TimestampMs,
+        below: Option<&Frontier>,
         limit: usize,
     ) -> Stored<Vec<Telling>> {
-        self.read.sampled(subject, what, as_of, limit)
+        self.read.sampled(subject, what, as_of, below, limit)
     }
     fn links(&self, part: &Subject) -> Stored<Vec<Telling>> {
         self.read.links(part)

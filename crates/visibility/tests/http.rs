@@ -35,9 +35,15 @@ impl Service {
         let stop = CancellationToken::new();
         let mut config = VisibilityConfig::new("", folder.path().join("view.db"));
         config.http = http;
-        let running = serve_from(config, log.source(), RealClock::shared(), Metrics::default(), stop.clone())
-            .await
-            .unwrap();
+        let running = serve_from(
+            config,
+            std::sync::Arc::new(log.clone()),
+            RealClock::shared(),
+            Metrics::default(),
+            stop.clone(),
+        )
+        .await
+        .unwrap();
         for _ in 0..400 {
             if running.progress.is_caught_up() {
                 break;

@@ -23,8 +23,8 @@ use waybill_visibility::model::time::instant_text;
 use waybill_visibility::query::{AsOf, Question, track};
 use waybill_visibility::store::sqlite::SqliteStore;
 use waybill_visibility::store::{
-    Derivation, Dirty, Outcome, PartitionBatch, QuarantineRow, Read, RepairRow, RowState, Ruled, Ruling,
-    Store, StoreError, Taken,
+    CheckpointRow, Derivation, Dirty, Milestone, Outcome, PartitionBatch, QuarantineRow, Read, RepairRow,
+    RowState, Ruled, Ruling, Store, StoreError, Taken,
 };
 
 /// 2026-01-01.
@@ -275,8 +275,8 @@ impl Store for Failing {
         self.store.repairs_sent(rows)
     }
 
-    fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError> {
-        self.store.save_checkpoint(name, token)
+    fn save_checkpoint(&self, row: &CheckpointRow, told: &[Milestone]) -> Result<bool, StoreError> {
+        self.store.save_checkpoint(row, told)
     }
 }
 

@@ -438,12 +438,3 @@ pub struct RuledBody {
     /// What it did, or why it did nothing.
     pub outcome: String,
 }
-
-/// `PUT /v1/checkpoints/{name}`.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct CheckpointBody {
-    /// Its name.
-    pub name: String,
-    /// What it holds.
-    pub token: String,
-}

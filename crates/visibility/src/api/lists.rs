@@ -1,6 +1,6 @@
 //! Lists: search, exceptions, changes, sources, the state's hashes, checkpoints.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
 use serde::Deserialize;
@@ -8,9 +8,7 @@ use waybill_types::TimestampMs;
 
 use super::ask::{MomentParams, etag, respond, with_snapshot};
 use super::track::{Names, day, subject, when};
-use super::{
-    App, ChangeBody, CheckpointBody, CountsBody, ExceptionBody, Problem, SearchItem, SourceDetail, StateBody,
-};
+use super::{App, ChangeBody, CountsBody, ExceptionBody, Problem, SearchItem, SourceDetail, StateBody};
 use crate::model::change::Change;
 use crate::model::time::{When, instant_text};
 use crate::query::{QueryError, Question, lists, settle};
@@ -245,31 +243,6 @@ pub(crate) async fn state(State(app): State<App>) -> Result<axum::Json<StateBody
                 })
                 .collect(),
         })
-    })
-    .await?;
-    Ok(axum::Json(body))
-}
-
-/// Keeps the present frontier under a name for ever.
-#[utoipa::path(
-    put,
-    path = "/v1/checkpoints/{name}",
-    params(("name" = String, Path, description = "The name")),
-    responses((status = 200, body = CheckpointBody), (status = 409, body = super::ProblemBody, content_type = "application/problem+json"))
-)]
-pub(crate) async fn checkpoint(
-    State(app): State<App>,
-    Path(name): Path<String>,
-) -> Result<axum::Json<CheckpointBody>, Problem> {
-    let store = app.store.clone();
-    let body = with_snapshot(&app, move |read, now| {
-        let token = settle(read, &Question::now(), now)?.token().to_string();
-        if !store.save_checkpoint(&name, &token).map_err(QueryError::from)? {
-            return Err(
-                Problem::new(409, format!("there is a checkpoint '{name}' already")).hint("use another name")
-            );
-        }
-        Ok(CheckpointBody { name, token })
     })
     .await?;
     Ok(axum::Json(body))

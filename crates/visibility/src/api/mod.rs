@@ -5,21 +5,24 @@
 
 mod ask;
 mod body;
+mod body_views;
 mod health;
 mod lists;
 mod openapi;
 mod problem;
 mod quarantine;
 mod track;
+mod views;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, FromRef, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use tokio_util::sync::CancellationToken;
 use waybill_rt::{Metrics, SharedClock};
 use waybill_security::Gate;
 
@@ -27,18 +30,26 @@ use crate::ingest::Progress;
 use crate::mapping::Mappings;
 use crate::pages;
 use crate::store::Store;
+use crate::views::Views;
 pub(crate) use ask::{Asked, MomentParams, etag, with_snapshot};
 pub use body::*;
+pub use body_views::*;
 pub use problem::{Problem, ProblemBody};
 pub(crate) use track::Names;
 
-/// What the routes share.
+/// What the routes share. Each request has its own, of the view that serves when it comes.
 #[derive(Clone)]
 pub struct App {
-    /// The view's store.
+    /// All views.
+    pub views: Arc<Views>,
+    /// The number of the view that serves.
+    pub view_number: u32,
+    /// Its store.
     pub store: Arc<dyn Store>,
-    /// How far the view is.
+    /// How far it is.
     pub progress: Arc<Progress>,
+    /// Cancelled when the service stops: what streams ends then.
+    pub stopping: CancellationToken,
     /// Wall and monotonic time.
     pub clock: SharedClock,
     /// What is counted.
@@ -59,17 +70,56 @@ impl App {
     #[must_use]
     #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, given once")]
     pub fn new(
-        store: Arc<dyn Store>,
-        progress: Arc<Progress>,
+        views: Arc<Views>,
+        stopping: CancellationToken,
         clock: SharedClock,
         metrics: Metrics,
         gate: Gate,
         mappings: Mappings,
         view: &str,
         is_loopback: bool,
-    ) -> Self {
+    ) -> Option<Self> {
+        let serving = views.serving()?;
+        let (store, progress, view_number) =
+            (serving.store.clone(), serving.progress.clone(), serving.number);
         let gauges = Arc::new(health::Gauges::register(&metrics));
-        Self { store, progress, clock, metrics, gate, mappings, view: Arc::from(view), is_loopback, gauges }
+        let view = Arc::from(view);
+        Some(Self {
+            views,
+            view_number,
+            store,
+            progress,
+            stopping,
+            clock,
+            metrics,
+            gate,
+            mappings,
+            view,
+            is_loopback,
+            gauges,
+        })
+    }
+
+    /// The consumer group of the view that serves.
+    #[must_use]
+    pub fn group(&self) -> String {
+        format!("waybill-visibility-{}", self.view)
+    }
+}
+
+/// The state of the router: which view serves is looked up when a request comes.
+#[derive(Clone)]
+struct Shared(App);
+
+impl FromRef<Shared> for App {
+    fn from_ref(Shared(app): &Shared) -> Self {
+        let mut app = app.clone();
+        if let Some(serving) = app.views.serving() {
+            app.view_number = serving.number;
+            app.store = serving.store.clone();
+            app.progress = serving.progress.clone();
+        }
+        app
     }
 }
 
@@ -88,19 +138,30 @@ pub fn router(app: App) -> Router {
         .route("/v1/quarantine/{topic}/{partition}/{offset}/redrive", post(quarantine::redrive))
         .route("/v1/quarantine/{topic}/{partition}/{offset}/discard", post(quarantine::discard))
         .route("/v1/state", get(lists::state))
-        .route("/v1/checkpoints/{name}", put(lists::checkpoint))
+        .route("/v1/views", get(views::list))
+        .route("/v1/views/{number}", get(views::show))
+        .route("/v1/views/{number}/progress", get(views::progress))
+        .route("/v1/views/{number}/compare", get(views::report).post(views::compare))
+        .route("/v1/views/{number}/track/{id}", get(views::track))
+        .route("/v1/views/{number}/promote", post(views::promote))
+        .route("/v1/views/{number}/reject", post(views::reject))
+        .route("/v1/views/{number}/rollback", post(views::rollback))
+        .route("/v1/views/{number}/throttle", post(views::throttle))
+        .route("/v1/rebuild", post(views::rebuild))
+        .route("/v1/checkpoints", get(views::checkpoints))
+        .route("/v1/checkpoints/{name}", put(views::checkpoint))
         .route("/v1/openapi.json", get(openapi::document))
         .route("/", get(pages::front))
         .route("/orders/{id}", get(pages::order))
         .route("/static/{name}", get(pages::asset))
-        .layer(middleware::from_fn_with_state(app.clone(), guard));
+        .layer(middleware::from_fn_with_state(Shared(app.clone()), guard));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .merge(closed)
         .fallback(|| async { Problem::not_found("there is no such page") })
-        .with_state(app)
+        .with_state(Shared(app))
 }
 
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{lists, quarantine, track};
+use super::{lists, quarantine, track, views};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,7 +24,19 @@ use super::{lists, quarantine, track};
         quarantine::discard,
         quarantine::redrive_all,
         lists::state,
-        lists::checkpoint
+        views::list,
+        views::show,
+        views::progress,
+        views::report,
+        views::compare,
+        views::track,
+        views::rebuild,
+        views::promote,
+        views::reject,
+        views::rollback,
+        views::throttle,
+        views::checkpoints,
+        views::checkpoint
     )
 )]
 struct Document;

@@ -62,6 +62,9 @@ impl From<QueryError> for Problem {
             QueryError::BadMoment(_) => Self::new(400, "this moment can not be asked for")
                 .detail(error.to_string())
                 .hint("as_of takes an RFC 3339 instant, a day, frontier:TOKEN or checkpoint:NAME; at must not be later"),
+            QueryError::OtherReading(why) => Self::new(409, "this view can not repeat that answer")
+                .detail(format!("what lies below the frontier was read otherwise: {why}"))
+                .hint("ask the view that gave it while it is kept: /v1/views lists them, /v1/views/N/track/ID asks one; or rebuild one with those mappings"),
             QueryError::Store(fault) => {
                 tracing::error!(error = %fault, "a question failed");
                 Self::new(500, "the store failed").hint("see the service's log")

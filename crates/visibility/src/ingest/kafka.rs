@@ -17,7 +17,7 @@ use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
 use super::topic_id::describe;
 use super::{
-    LogRange, Part, QUARANTINE_SUFFIX, RecordSource, SourceError, TopicInfo, quarantine_headers,
+    LogRange, Opens, Part, QUARANTINE_SUFFIX, RecordSource, SourceError, TopicInfo, quarantine_headers,
     quarantine_key, repair_headers,
 };
 use crate::mapping::Record;
@@ -63,6 +63,13 @@ impl KafkaConfig {
             // Bounds what waits in memory; twice this can be in flight.
             .set("queued.max.messages.kbytes", "32768");
         config
+    }
+}
+
+impl Opens for KafkaConfig {
+    fn open(&self, group: &str) -> Result<Box<dyn RecordSource>, SourceError> {
+        let config = Self { group: group.to_owned(), ..self.clone() };
+        Ok(Box::new(KafkaSource::new(&config)?))
     }
 }
 

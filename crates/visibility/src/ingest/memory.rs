@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
 use super::{
-    LogRange, Part, RecordSource, SourceError, TopicInfo, quarantine_headers, quarantine_key, repair_headers,
+    LogRange, Opens, Part, RecordSource, SourceError, TopicInfo, quarantine_headers, quarantine_key,
+    repair_headers,
 };
 use crate::load::LoadRecord;
 use crate::mapping::Record;
@@ -139,6 +140,12 @@ impl MemoryLog {
     #[must_use]
     pub fn source(&self) -> MemorySource {
         MemorySource { log: self.clone(), next: BTreeMap::new() }
+    }
+}
+
+impl Opens for MemoryLog {
+    fn open(&self, _group: &str) -> Result<Box<dyn RecordSource>, SourceError> {
+        Ok(Box::new(self.source()))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::store::{
     Collected, Kept, Outcome, PartitionBatch, QuarantineRow, RepairRow, Store, StoreError, Taken,
 };
 pub use progress::{Freshness, Progress, STALE_AFTER, SourceHealth};
-pub use source::{LogRange, NamedSource, Part, RecordSource, SourceError, Sources, TopicInfo};
+pub use source::{LogRange, NamedSource, Opens, Part, RecordSource, SourceError, Sources, TopicInfo};
 
 /// Records taken at once while nothing waits.
 pub const BATCH: usize = 2_048;
@@ -73,6 +73,7 @@ pub struct Ingest<S> {
     source: S,
     sources: Sources,
     mappings: Mappings,
+    overrides: Vec<(String, Mapping)>,
     clock: SharedClock,
     progress: Arc<Progress>,
     feeds_quarantine: bool,
@@ -124,6 +125,7 @@ impl<S: RecordSource> Ingest<S> {
             source,
             sources,
             mappings: Mappings::default(),
+            overrides: Vec::new(),
             clock,
             progress,
             feeds_quarantine,
@@ -141,6 +143,13 @@ impl<S: RecordSource> Ingest<S> {
     #[must_use]
     pub fn with_mappings(mut self, mappings: Mappings) -> Self {
         self.mappings = mappings;
+        self
+    }
+
+    /// These topics are read by these mappings, whatever their records or the configuration name.
+    #[must_use]
+    pub fn with_overrides(mut self, overrides: Vec<(String, Mapping)>) -> Self {
+        self.overrides = overrides;
         self
     }
 

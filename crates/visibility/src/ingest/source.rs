@@ -133,3 +133,50 @@ pub struct NamedSource {
     /// Records behind a quarantined one of the same key are held: the order of a key's records matters to their reader.
     pub ordered: bool,
 }
+
+/// Opens sources of records, one for each view.
+pub trait Opens: Send + Sync + 'static {
+    /// A source that shows its progress as consumer group `group`.
+    ///
+    /// # Errors
+    /// It can not be made.
+    fn open(&self, group: &str) -> Result<Box<dyn RecordSource>, SourceError>;
+}
+
+impl<S: RecordSource + ?Sized> RecordSource for Box<S> {
+    fn topics(&mut self) -> Result<Vec<TopicInfo>, SourceError> {
+        (**self).topics()
+    }
+
+    fn first_record(&mut self, topic: &TopicInfo) -> Result<Option<Record>, SourceError> {
+        (**self).first_record(topic)
+    }
+
+    fn ranges(&mut self, topic: &TopicInfo) -> Result<BTreeMap<PartitionId, LogRange>, SourceError> {
+        (**self).ranges(topic)
+    }
+
+    fn is_compacted(&mut self, topic: &TopicInfo) -> Result<bool, SourceError> {
+        (**self).is_compacted(topic)
+    }
+
+    fn assign(&mut self, topics: &[TopicInfo], from: &BTreeMap<Part, Offset>) -> Result<(), SourceError> {
+        (**self).assign(topics, from)
+    }
+
+    fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<Record>, SourceError> {
+        (**self).poll(max, wait)
+    }
+
+    fn show_progress(&mut self, topics: &[TopicInfo], next: &BTreeMap<Part, Offset>) {
+        (**self).show_progress(topics, next);
+    }
+
+    fn send_quarantined(&mut self, rows: &[QuarantineRow]) -> Result<(), SourceError> {
+        (**self).send_quarantined(rows)
+    }
+
+    fn send_repaired(&mut self, rows: &[RepairRow]) -> Result<(), SourceError> {
+        (**self).send_repaired(rows)
+    }
+}

@@ -102,6 +102,13 @@ impl<S: RecordSource> Ingest<S> {
 
     /// What maps a topic, and whether it is ordered; `None` when it is no source.
     fn mapping_of(&mut self, topic: &TopicInfo) -> Result<Option<(Mapping, bool)>, IngestError> {
+        let found = self.told_mapping(topic)?;
+        let other = self.overrides.iter().find(|(name, _)| *name == topic.name);
+        Ok(found.map(|(mapping, ordered)| (other.map_or(mapping, |(_, other)| other.clone()), ordered)))
+    }
+
+    /// What maps a topic as its records or the configuration say.
+    fn told_mapping(&mut self, topic: &TopicInfo) -> Result<Option<(Mapping, bool)>, IngestError> {
         match &self.sources {
             Sources::Named(names) => {
                 let named = names.iter().find(|named| named.topic == topic.name);

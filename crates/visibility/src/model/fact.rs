@@ -412,6 +412,9 @@ pub struct Evidence {
     pub timestamp: TimestampMs,
     /// Highest record time told in that partition before this record: with it, whether a fact came late is known.
     pub high_before: Option<TimestampMs>,
+    /// 0 where the fact was stored when its record was read; else the number of the store's transaction in which a
+    /// decision about the record brought it in afterwards.
+    pub brought: i64,
 }
 
 /// A fact as it stands in one record.

@@ -16,10 +16,18 @@ pub struct Position {
 }
 
 /// How far a view has read each partition.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frontier {
     /// By topic id and partition.
     pub positions: BTreeMap<(TopicId, PartitionId), Position>,
+    /// Facts that decisions brought in below it count up to this one of the store's transactions.
+    pub brought: i64,
+}
+
+impl Default for Frontier {
+    fn default() -> Self {
+        Self { positions: BTreeMap::new(), brought: i64::MAX }
+    }
 }
 
 impl Frontier {
@@ -28,7 +36,7 @@ impl Frontier {
     pub fn covers(&self, evidence: &Evidence) -> bool {
         self.positions
             .get(&(evidence.topic, evidence.partition))
-            .is_some_and(|position| evidence.offset < position.next)
+            .is_some_and(|position| evidence.offset < position.next && evidence.brought <= self.brought)
     }
 
     /// A topic's watermark: the lowest, over its partitions that told something, of the highest record time told.

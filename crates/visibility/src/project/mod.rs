@@ -11,7 +11,7 @@ use waybill_types::TimestampMs;
 use crate::model::answer::Fold;
 use crate::model::exception::{self, Rule};
 use crate::model::time::{Day, When};
-use crate::model::{Answer, Classifier, Kind, Known, Milestone, Moment, Scope, Subject, change};
+use crate::model::{Answer, Body, Classifier, Kind, Known, Milestone, Moment, Scope, Subject, change};
 use crate::query::closure::{self, Closure, Loader};
 use crate::query::lists;
 use crate::store::{Basis, Changes, Derivation, Derived, Read, Store, StoreError, Words};
@@ -61,7 +61,7 @@ pub fn derive_all(store: &dyn Store) -> Result<(), StoreError> {
 }
 
 /// Adds `subject`, what lies in it, and the orders and shipments of lines among these: all whose rows rest on it.
-fn spread(
+pub(crate) fn spread(
     loader: &mut Loader<'_>,
     subject: &Subject,
     affected: &mut BTreeSet<Subject>,
@@ -136,7 +136,7 @@ fn derive(
             rows.push(Derivation { row, words: None, changes: Changes::More(Vec::new()) });
         }
     }
-    let text = words(&answer);
+    let text = words(&answer, &closure);
     let Some(row) = row(&known, &answer, flagged(&answer), digest(&text), basis, bounds) else {
         return Ok(());
     };
@@ -165,10 +165,27 @@ fn changes(closure: &Closure, subject: &Subject, before: Option<Basis>) -> Chang
     if after.is_some() { Changes::More(found) } else { Changes::All(found) }
 }
 
-/// What full-text search looks in: one `label value` a line.
-fn words(answer: &Answer) -> String {
-    let values = lists::searchable(answer).into_iter();
-    values.map(|(label, value)| format!("{label} {value}")).collect::<Vec<_>>().join("\n")
+/// What full-text search looks in: one `label value` a line. What was said once stays, so that a question as of then finds
+/// it; whether it counts is decided when it is found.
+fn words(answer: &Answer, closure: &Closure) -> String {
+    let mut values: BTreeSet<(String, String)> = lists::searchable(answer).into_iter().collect();
+    let lines: BTreeSet<&str> = answer.lines.iter().map(|line| line.id.as_str()).collect();
+    for telling in closure.tellings() {
+        let of = &telling.fact.subject;
+        let own = *of == answer.subject || of.kind == Kind::Line && lines.contains(of.id.as_str());
+        match &telling.fact.draft.body {
+            Body::Attributes { values: told } if own => values.extend(told.iter().cloned()),
+            Body::Link { holder, .. } if own && holder.kind == Kind::Shipment && !holder.id.is_empty() => {
+                values.insert(("shipment".to_owned(), holder.id.clone()));
+            }
+            Body::Location(located) => {
+                let place = located.name.clone().unwrap_or_else(|| located.place.clone());
+                values.insert(("place".to_owned(), place));
+            }
+            _ => {}
+        }
+    }
+    values.into_iter().map(|(label, value)| format!("{label} {value}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Never 0, which says that there are no words.

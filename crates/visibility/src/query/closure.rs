@@ -6,7 +6,8 @@ use std::sync::Arc;
 use waybill_types::TimestampMs;
 
 use crate::model::fact::row_of;
-use crate::model::{Body, Fact, Kind, Relation, Subject, Telling};
+use crate::model::{Body, Fact, Frontier, Kind, Relation, Subject, Telling};
+use crate::query::Settled;
 use crate::store::{Read, Sampled, StoreError};
 
 /// Subjects looked at for one answer, at most. Reaching it is reported.
@@ -25,6 +26,7 @@ pub const MAX_EXCURSIONS: usize = 1_000;
 pub struct Loader<'r> {
     read: &'r dyn Read,
     as_of: TimestampMs,
+    below: Option<Frontier>,
     tellings: HashMap<Subject, Arc<[Telling]>>,
     parts: HashMap<Subject, Arc<[Subject]>>,
     has_corrections: Option<bool>,
@@ -40,7 +42,25 @@ impl<'r> Loader<'r> {
     /// Loads from `read`; of what sensors tell, what is last as of `as_of`.
     #[must_use]
     pub fn new(read: &'r dyn Read, as_of: TimestampMs) -> Self {
-        Self { read, as_of, tellings: HashMap::new(), parts: HashMap::new(), has_corrections: None }
+        Self {
+            read,
+            as_of,
+            below: None,
+            tellings: HashMap::new(),
+            parts: HashMap::new(),
+            has_corrections: None,
+        }
+    }
+
+    /// Loads what a settled question may rest on: under a token only what lies below its frontier, so that nothing told
+    /// later decides what is looked at.
+    #[must_use]
+    pub fn of(read: &'r dyn Read, settled: &Settled) -> Self {
+        Self { below: settled.below().cloned(), ..Self::new(read, settled.moment.as_of) }
+    }
+
+    fn covers(&self, telling: &Telling) -> bool {
+        self.below.as_ref().is_none_or(|below| below.covers(&telling.evidence))
     }
 
     /// All that bears on answers of what was told of a subject.
@@ -53,9 +73,13 @@ impl<'r> Loader<'r> {
         }
         let mut tellings = self.read.tellings(subject)?;
         if has_sensors(subject.kind) {
-            tellings.extend(self.read.sampled(subject, Sampled::Excursions, self.as_of, MAX_EXCURSIONS)?);
-            tellings.extend(self.read.sampled(subject, Sampled::Positions, self.as_of, MAX_POSITIONS)?);
+            let below = self.below.as_ref();
+            for (what, limit) in [(Sampled::Excursions, MAX_EXCURSIONS), (Sampled::Positions, MAX_POSITIONS)]
+            {
+                tellings.extend(self.read.sampled(subject, what, self.as_of, below, limit)?);
+            }
         }
+        tellings.retain(|telling| self.covers(telling));
         let tellings: Arc<[Telling]> = tellings.into();
         self.tellings.insert(subject.clone(), Arc::clone(&tellings));
         Ok(tellings)
@@ -81,6 +105,14 @@ impl<'r> Loader<'r> {
     pub fn holders(&mut self, subject: &Subject) -> Result<BTreeSet<Subject>, StoreError> {
         let tellings = self.tellings(subject)?;
         Ok(tellings.iter().filter_map(|telling| holder(&telling.fact)).cloned().collect())
+    }
+
+    /// Whether `part` was told to be part of `holder` below the frontier.
+    fn is_part(&mut self, part: &Subject, of: &Subject) -> Result<bool, StoreError> {
+        if self.below.is_none() {
+            return Ok(true);
+        }
+        Ok(self.tellings(part)?.iter().any(|telling| holder(&telling.fact) == Some(of)))
     }
 
     fn has_corrections(&mut self) -> Result<bool, StoreError> {
@@ -142,8 +174,10 @@ pub fn load(loader: &mut Loader<'_>, subject: &Subject) -> Result<Closure, Store
             let bears =
                 matches!((from.kind, part.kind), (Kind::Order | Kind::Shipment, Kind::Line | Kind::Order));
             if !bears {
-                let links = loader.read.links(part)?.into_iter();
+                let links = loader.read.links(part)?.into_iter().filter(|link| loader.covers(link));
                 closure.groups.push(links.filter(|link| is_link_to(&link.fact, &from)).collect());
+            } else if !loader.is_part(part, &from)? {
+                // Told only behind the frontier.
             } else if seen.insert(part.clone()) {
                 queue.push_back(part.clone());
                 if (from.kind, part.kind) == (Kind::Shipment, Kind::Order) {

@@ -8,7 +8,7 @@ use crate::model::answer::Fold;
 use crate::model::change::Change;
 use crate::model::exception::{self, Exception};
 use crate::model::time::Day;
-use crate::model::{Answer, Kind, Known, Subject};
+use crate::model::{Answer, Kind, Known, Subject, change};
 use crate::store::{Match, Read, StoreError, SuspectKey, Suspects};
 
 /// Hits of one search, at most.
@@ -22,6 +22,9 @@ const SUSPECTS: usize = 128;
 
 /// Changes of one answer, at most.
 pub const MAX_CHANGES: usize = 1_000;
+
+/// Subjects looked at in one go for changes under a token.
+const PINNED_PAGE: usize = 4_096;
 
 /// A hit.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +44,7 @@ pub fn answer_of(
     settled: &Settled,
     subject: &Subject,
 ) -> Result<Option<(Answer, Vec<Exception>)>, StoreError> {
-    let closure = closure::load(&mut Loader::new(read, settled.moment.as_of), subject)?;
+    let closure = closure::load(&mut Loader::of(read, settled), subject)?;
     let tellings = closure.tellings().filter(|telling| settled.covers(&telling.evidence));
     if !settled.scope.sees(tellings.clone().map(|telling| &telling.fact)) {
         return Ok(None);
@@ -75,9 +78,15 @@ pub fn search(
     if words.trim().is_empty() {
         return Ok((settled, Vec::new()));
     }
+    let wanted = limit.saturating_mul(2).saturating_add(16);
+    let mut candidates = read.search(words, if settled.pinned { wanted.max(MAX_HITS) } else { wanted })?;
+    if settled.pinned {
+        // Ranks depend on all there is: under a token hits come by name.
+        candidates.sort_by(|a, b| (a.by, &a.subject).cmp(&(b.by, &b.subject)));
+    }
     let mut hits = Vec::new();
     // Some candidates may not have been known then, so look at more than asked for.
-    for candidate in read.search(words, limit.saturating_mul(2).saturating_add(16))? {
+    for candidate in candidates {
         if hits.len() >= limit {
             break;
         }
@@ -142,9 +151,14 @@ pub fn exceptions(
     now: TimestampMs,
 ) -> Result<(Settled, Vec<Exception>), QueryError> {
     let settled = settle(read, question, now)?;
+    let found = everything(read, &settled)?;
+    Ok((settled, found))
+}
+
+fn everything(read: &dyn Read, settled: &Settled) -> Result<Vec<Exception>, StoreError> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let mut page = page(read, &settled, after, MAX_EXCEPTIONS)?;
+        let mut page = page(read, settled, after, MAX_EXCEPTIONS)?;
         found.append(&mut page.found);
         match page.next {
             Some(next) => after = Some(next),
@@ -154,7 +168,7 @@ pub fn exceptions(
     found.sort_by(|a, b| {
         (a.due.is_none(), a.due, a.rule, &a.subject).cmp(&(b.due.is_none(), b.due, b.rule, &b.subject))
     });
-    Ok((settled, found))
+    Ok(found)
 }
 
 /// Where a page of exceptions ended.
@@ -225,8 +239,32 @@ pub fn exceptions_page(
     now: TimestampMs,
 ) -> Result<(Settled, Page), QueryError> {
     let settled = settle(read, question, now)?;
-    let page = page(read, &settled, after, limit.clamp(1, MAX_EXCEPTIONS))?;
+    let limit = limit.clamp(1, MAX_EXCEPTIONS);
+    let page = match settled.pinned {
+        true => pinned_page(read, &settled, after.as_ref(), limit)?,
+        false => page(read, &settled, after, limit)?,
+    };
     Ok((settled, page))
+}
+
+/// Under a token pages repeat for ever: they are cut from all there is, in an order that nothing told later changes.
+fn pinned_page(
+    read: &dyn Read,
+    settled: &Settled,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page, StoreError> {
+    let mut found = everything(read, settled)?;
+    let from = after.map_or(0, |cursor| cursor.given);
+    let upto = from.saturating_add(limit);
+    let next = (found.len() > upto).then(|| Cursor {
+        flagged: false,
+        key: SuspectKey { day: 0, kind: 0, id: String::new() },
+        given: upto,
+    });
+    found.truncate(upto);
+    found.drain(..from.min(found.len()));
+    Ok(Page { found, next })
 }
 
 fn page(read: &dyn Read, settled: &Settled, after: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
@@ -312,6 +350,10 @@ pub fn changes(
     now: TimestampMs,
 ) -> Result<(Settled, Vec<Change>), QueryError> {
     let settled = settle(read, question, now)?;
+    if settled.pinned {
+        let found = pinned_changes(read, &settled, since, limit.min(MAX_CHANGES))?;
+        return Ok((settled, found));
+    }
     let mut found = read.changes(since, settled.moment.as_of, limit.min(MAX_CHANGES))?;
     found.retain(|change| change.evidence.is_none_or(|at| settled.covers(&at)));
     if settled.scope != crate::model::Scope::All {
@@ -324,4 +366,44 @@ pub fn changes(
         found = visible;
     }
     Ok((settled, found))
+}
+
+/// Changes under a token, folded from what lies below it: rows of changes rest on everything told since.
+fn pinned_changes(
+    read: &dyn Read,
+    settled: &Settled,
+    since: TimestampMs,
+    limit: usize,
+) -> Result<Vec<Change>, StoreError> {
+    let mut found: Vec<Change> = Vec::new();
+    let newest_first = |a: &Change, b: &Change| b.told.cmp(&a.told).then_with(|| a.subject.cmp(&b.subject));
+    let mut skip = 0;
+    loop {
+        let page = read.last_told(since, skip, PINNED_PAGE)?;
+        skip += page.len();
+        let ended = page.len() < PINNED_PAGE;
+        for (latest, subject) in page {
+            // Nothing told of this one, or of those that follow, is newer than what fills the list.
+            if found.len() >= limit && found.get(limit - 1).is_some_and(|last| last.told > latest) {
+                found.truncate(limit);
+                return Ok(found);
+            }
+            let closure = closure::load(&mut Loader::of(read, settled), &subject)?;
+            let told = || closure.tellings().filter(|telling| settled.covers(&telling.evidence));
+            if !settled.scope.sees(told().map(|telling| &telling.fact)) {
+                continue;
+            }
+            let changes = change::of(told(), &subject, &settled.scope, None).into_iter();
+            let before = found.len();
+            found.extend(changes.filter(|each| each.told > since && each.told <= settled.moment.as_of));
+            if found.len() > before {
+                // Stable: changes of one subject stay in their order.
+                found.sort_by(newest_first);
+            }
+        }
+        if ended {
+            found.truncate(limit);
+            return Ok(found);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use waybill_types::TimestampMs;
 
 use crate::model::time::instant_text;
 use crate::model::{Evidence, Frontier, Moment, Scope};
-use crate::store::{Read, StoreError};
+use crate::store::{Read, Reading, StoreError};
 pub use token::Token;
 
 /// As of when a question is asked.
@@ -64,6 +64,9 @@ pub enum QueryError {
     /// The moment can not be asked for.
     #[error("{0}")]
     BadMoment(String),
+    /// The token is of a view that other mappings read.
+    #[error("what lies below this frontier was read by other mappings, or other decisions counted: {0}")]
+    OtherReading(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,13 +85,15 @@ pub struct Settled {
     pub pinned: bool,
     /// Asked as of now.
     pub is_now: bool,
+    /// How what lies below the frontier was read.
+    pub reading: Reading,
 }
 
 impl Settled {
     /// The token that repeats the answer.
     #[must_use]
     pub fn token(&self) -> Token {
-        Token { time: self.moment.as_of, frontier: self.frontier.clone() }
+        Token { time: self.moment.as_of, frontier: self.frontier.clone(), reading: Some(self.reading) }
     }
 
     /// Whether every topic among `topics` has told something later than the moment.
@@ -97,6 +102,12 @@ impl Settled {
         topics.into_iter().all(|topic| {
             self.frontier.watermark(topic).is_some_and(|watermark| watermark > self.moment.as_of)
         })
+    }
+
+    /// The frontier below which facts count; `None` where the snapshot is the frontier.
+    #[must_use]
+    pub fn below(&self) -> Option<&Frontier> {
+        self.pinned.then_some(&self.frontier)
     }
 
     /// Whether a record lies below the frontier.
@@ -120,7 +131,8 @@ pub fn settle(read: &dyn Read, question: &Question, now: TimestampMs) -> Result<
         if !fits {
             return Err(QueryError::BadMoment("the frontier lies beyond what this view has read".to_owned()));
         }
-        Ok((token.time, token.frontier, true))
+        let frontier = unbroken(read, token.frontier, token.reading)?;
+        Ok((token.time, frontier, true))
     };
     let (as_of, frontier, pinned) = match &question.as_of {
         AsOf::Now => (now, live, false),
@@ -145,11 +157,31 @@ pub fn settle(read: &dyn Read, question: &Question, now: TimestampMs) -> Result<
             instant_text(as_of)
         )));
     }
+    let reading = read.reading(&frontier)?;
     Ok(Settled {
         scope: question.scope.clone(),
         moment: Moment { as_of, at: question.at, by_minute: matches!(question.as_of, AsOf::Time(_)) },
         frontier,
         pinned,
         is_now: question.as_of == AsOf::Now,
+        reading,
     })
+}
+
+/// The frontier of a token, with what decisions had brought in when it was given.
+fn unbroken(
+    read: &dyn Read,
+    mut frontier: Frontier,
+    reading: Option<Reading>,
+) -> Result<Frontier, QueryError> {
+    let Some(reading) = reading else { return Ok(frontier) };
+    let other = |why: &str| Err(QueryError::OtherReading(why.to_owned()));
+    match read.brought_at(reading.brought)? {
+        Some(mark) => frontier.brought = mark,
+        None => return other("records were driven again otherwise"),
+    }
+    if read.reading(&frontier)?.spans != reading.spans {
+        return other("mappings differ");
+    }
+    Ok(frontier)
 }

@@ -1,8 +1,9 @@
 //! Frontiers as text: a time and, for each partition, its next offset and highest record time.
 //!
-//! Format 1, in URL-safe base64 without padding: version byte 1, time (i64), then for each topic its id (16 bytes), a
-//! count of partitions (u32) and for each its number (i32), next offset (i64) and highest record time (i64, the least
-//! number for none). All big-endian.
+//! Format 2, in URL-safe base64 without padding: version byte 2, time (i64), digests of the mappings that read what lies
+//! below and of what decisions brought in there (u64 each), then for each topic its id (16 bytes), a count of partitions
+//! (u32) and for each its number (i32), next offset (i64) and highest record time (i64, the least number for none). All
+//! big-endian. Format 1, which is still read, has no digests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +12,12 @@ use std::str::FromStr;
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
 
 use crate::model::{Frontier, Position};
+use crate::store::Reading;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The version without digests.
+const WITHOUT_READING: u8 = 1;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// A moment and a frontier: an answer's place in time and in the log.
@@ -22,6 +27,8 @@ pub struct Token {
     pub time: TimestampMs,
     /// The offsets.
     pub frontier: Frontier,
+    /// How what lies below them was read; `None` in tokens of format 1.
+    pub reading: Option<Reading>,
 }
 
 /// A text is not a frontier token.
@@ -35,8 +42,12 @@ impl Token {
         for ((topic, partition), position) in &self.frontier.positions {
             topics.entry(*topic).or_default().push((*partition, *position));
         }
-        let mut bytes = vec![VERSION];
+        let mut bytes = vec![if self.reading.is_some() { VERSION } else { WITHOUT_READING }];
         bytes.extend(self.time.get().to_be_bytes());
+        if let Some(reading) = &self.reading {
+            bytes.extend(reading.spans.to_be_bytes());
+            bytes.extend(reading.brought.to_be_bytes());
+        }
         for (topic, partitions) in topics {
             bytes.extend(topic.as_bytes());
             bytes.extend(u32::try_from(partitions.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -51,10 +62,17 @@ impl Token {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
-        if *version != VERSION {
-            return None;
-        }
-        let (time, mut rest) = rest.split_first_chunk::<8>()?;
+        let (time, rest) = rest.split_first_chunk::<8>()?;
+        let (reading, mut rest) = match *version {
+            VERSION => {
+                let (spans, rest) = rest.split_first_chunk::<8>()?;
+                let (brought, rest) = rest.split_first_chunk::<8>()?;
+                let (spans, brought) = (u64::from_be_bytes(*spans), u64::from_be_bytes(*brought));
+                (Some(Reading { spans, brought }), rest)
+            }
+            WITHOUT_READING => (None, rest),
+            _ => return None,
+        };
         let mut positions = BTreeMap::new();
         while !rest.is_empty() {
             let (topic, after) = rest.split_first_chunk::<16>()?;
@@ -73,7 +91,8 @@ impl Token {
             }
             rest = after;
         }
-        Some(Self { time: TimestampMs(i64::from_be_bytes(*time)), frontier: Frontier { positions } })
+        let frontier = Frontier { positions, ..Frontier::default() };
+        Some(Self { time: TimestampMs(i64::from_be_bytes(*time)), frontier, reading })
     }
 }
 
@@ -123,6 +142,7 @@ mod tests {
         #[test]
         fn tokens_survive_text(
             time: i64,
+            reading: Option<(u64, u64)>,
             parts in prop::collection::btree_map((any::<[u8; 16]>(), 0..5_i32), (any::<i64>(), any::<Option<u32>>()), 0..6),
         ) {
             let positions = parts
@@ -132,7 +152,9 @@ mod tests {
                     ((TopicId(topic), PartitionId(partition)), Position { next: Offset(next), high })
                 })
                 .collect();
-            let token = Token { time: TimestampMs(time), frontier: Frontier { positions } };
+            let frontier = Frontier { positions, ..Frontier::default() };
+            let reading = reading.map(|(spans, brought)| Reading { spans, brought });
+            let token = Token { time: TimestampMs(time), frontier, reading };
             prop_assert_eq!(token.to_string().parse::<Token>().unwrap(), token);
         }
 

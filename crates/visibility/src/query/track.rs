@@ -94,7 +94,7 @@ fn find(
         if kind.is_some_and(|kind| kind != subject.kind) {
             continue;
         }
-        let closure = closure::load(&mut Loader::new(read, settled.moment.as_of), &subject)?;
+        let closure = closure::load(&mut Loader::of(read, &settled), &subject)?;
         let visible = told(&closure, &settled).map(|telling| &telling.fact);
         let known = visible.clone().any(|fact| {
             closure::tells_of(fact, &subject) && settled.moment.knows(fact) && settled.scope.allows(fact)
@@ -150,7 +150,8 @@ fn readings(read: &dyn Read, settled: &Settled, subjects: &[Subject]) -> Result<
     for subject in
         subjects.iter().filter(|subject| matches!(subject.kind, Kind::Container | Kind::Pallet | Kind::Item))
     {
-        let newest = read.sampled(subject, Sampled::Readings, settled.moment.as_of, MAX_READINGS)?;
+        let (as_of, below) = (settled.moment.as_of, settled.below());
+        let newest = read.sampled(subject, Sampled::Readings, as_of, below, MAX_READINGS)?;
         let allowed: Vec<Telling> = newest
             .into_iter()
             .filter(|telling| {

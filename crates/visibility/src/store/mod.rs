@@ -5,14 +5,18 @@
 //! compare-and-set, so that a second instance changes nothing; *derive* replaces the derived rows of dirty subjects.
 //! Answers read facts; derived rows serve search, lists and changes only.
 
+mod lineage;
 mod listing;
 mod quarantine;
 pub mod schema;
 pub mod sqlite;
 mod sqlite_collect;
 mod sqlite_decide;
+mod sqlite_digest;
+mod sqlite_keep;
 mod sqlite_read;
 mod sqlite_rows;
+mod sqlite_spans;
 mod sqlite_write;
 
 use waybill_types::{Offset, PartitionId, TimestampMs, TopicId};
@@ -21,6 +25,7 @@ use crate::mapping::{Mapping, Record, Refusal};
 use crate::model::change::Change;
 use crate::model::time::Day;
 use crate::model::{Fact, Frontier, State, Subject, Telling};
+pub use lineage::{CheckpointRow, Cut, Lineage, Milestone, Reading, Span, SubjectDigest, ViewStore};
 pub use listing::{Listing, SuspectKey, Suspects};
 pub use quarantine::{
     Decision, DecisionRow, QuarantineFilter, QuarantineRow, RecordId, RepairRow, RowState, Ruled, Ruling,
@@ -281,7 +286,7 @@ pub enum Match {
 }
 
 /// Reads of one consistent snapshot.
-pub trait Read {
+pub trait Read: Lineage {
     /// How far each partition was collected.
     ///
     /// # Errors
@@ -312,7 +317,8 @@ pub trait Read {
     /// The store failed.
     fn tellings(&self, subject: &Subject) -> Result<Vec<Telling>, StoreError>;
 
-    /// Of what sensors told of a subject up to `as_of`, the `limit` that happened last, in the order of happening.
+    /// Of what sensors told of a subject up to `as_of`, and below a frontier where one is given, the `limit` that happened
+    /// last, in the order of happening.
     ///
     /// # Errors
     /// The store failed.
@@ -321,6 +327,7 @@ pub trait Read {
         subject: &Subject,
         what: Sampled,
         as_of: TimestampMs,
+        below: Option<&Frontier>,
         limit: usize,
     ) -> Result<Vec<Telling>, StoreError>;
 
@@ -484,9 +491,9 @@ pub trait Store: Send + Sync + 'static {
     /// The store failed.
     fn repairs_sent(&self, rows: &[RepairRow]) -> Result<(), StoreError>;
 
-    /// Keeps a token under a name for ever; `false` when the name holds another.
+    /// Keeps a checkpoint for ever, with what its partitions had told; `false` when the name holds another.
     ///
     /// # Errors
     /// The store failed.
-    fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError>;
+    fn save_checkpoint(&self, row: &CheckpointRow, told: &[Milestone]) -> Result<bool, StoreError>;
 }

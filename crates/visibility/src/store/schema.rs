@@ -2,9 +2,13 @@
 //!
 //! Facts lie clustered by subject, so that a question reads one range a subject and collect writes one tree. A row
 //! holds what one event told of one subject, and of one class: fewer and larger rows than one a fact.
+//!
+//! `span` says which mapping read a partition from which offset on; `milestone` what a partition had told up to an
+//! offset, so that a rebuild can keep what lies below; `brought` a digest of all facts that decisions had brought in up
+//! to a transaction.
 
 /// The format of the tables, kept in `user_version`.
-pub const FORMAT: i64 = 3;
+pub const FORMAT: i64 = 4;
 
 /// Classes of facts: what is told by sensors all the time is read by range of time only.
 pub(super) mod class {
@@ -41,8 +45,18 @@ CREATE TABLE part (
   quarantined INTEGER NOT NULL DEFAULT 0,
   repaired INTEGER NOT NULL DEFAULT 0,
   discarded INTEGER NOT NULL DEFAULT 0,
+  noted INTEGER NOT NULL DEFAULT 0,
   UNIQUE (topic, partition)
 );
+CREATE TABLE span (part INTEGER NOT NULL, since INTEGER NOT NULL, mapping TEXT NOT NULL, PRIMARY KEY (part, since)) WITHOUT ROWID;
+CREATE TABLE milestone (
+  part INTEGER NOT NULL,
+  next INTEGER NOT NULL,
+  high INTEGER,
+  taken INTEGER NOT NULL,
+  PRIMARY KEY (part, next)
+) WITHOUT ROWID;
+CREATE TABLE brought (mark INTEGER PRIMARY KEY, digest INTEGER NOT NULL);
 CREATE TABLE source (ref INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE subject (
   ref INTEGER PRIMARY KEY,
@@ -66,6 +80,7 @@ CREATE TABLE fact (
   event TEXT NOT NULL,
   ids BLOB NOT NULL,
   drafts BLOB NOT NULL,
+  brought INTEGER NOT NULL,
   PRIMARY KEY (subject, class, at, part, offset, idx)
 ) WITHOUT ROWID;
 CREATE TABLE held_in (holder INTEGER NOT NULL, part INTEGER NOT NULL, PRIMARY KEY (holder, part)) WITHOUT ROWID;
@@ -121,6 +136,8 @@ CREATE TABLE quarantine (
   append_time INTEGER NOT NULL,
   state INTEGER NOT NULL,
   sent INTEGER NOT NULL,
+  copy_partition INTEGER,
+  copy_offset INTEGER,
   PRIMARY KEY (topic, partition, offset)
 ) WITHOUT ROWID;
 CREATE INDEX quarantine_outbox ON quarantine (sent) WHERE sent = 0;
@@ -148,5 +165,13 @@ CREATE TABLE decision (
 );
 CREATE INDEX decision_record ON decision (topic, partition, offset);
 CREATE TABLE blocked (part INTEGER NOT NULL, key BLOB NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (part, key)) WITHOUT ROWID;
-CREATE TABLE checkpoint (name TEXT PRIMARY KEY, token TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE checkpoint (
+  name TEXT PRIMARY KEY,
+  token TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  mappings TEXT NOT NULL,
+  content_hash TEXT NOT NULL,
+  log_hash TEXT NOT NULL
+) WITHOUT ROWID;
 ";

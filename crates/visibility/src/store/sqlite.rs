@@ -8,9 +8,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{FORMAT, TABLES};
 use super::sqlite_rows::{Names, Refs};
+use super::sqlite_spans::keep_checkpoint;
 use super::{
-    Derivation, Dirty, Outcome, PartitionBatch, QuarantineRow, Read, RepairRow, Ruled, Ruling, Store,
-    StoreError, Taken,
+    CheckpointRow, Cut, Derivation, Dirty, Milestone, Outcome, PartitionBatch, QuarantineRow, Read,
+    RepairRow, Ruled, Ruling, Store, StoreError, Taken, ViewStore,
 };
 use crate::mapping::Record;
 
@@ -128,8 +129,18 @@ impl Store for SqliteStore {
         self.mark_repairs_sent(rows)
     }
 
-    fn save_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError> {
-        self.keep_checkpoint(name, token)
+    fn save_checkpoint(&self, row: &CheckpointRow, told: &[Milestone]) -> Result<bool, StoreError> {
+        keep_checkpoint(&mut self.writer.lock().connection, row, told)
+    }
+}
+
+impl ViewStore for SqliteStore {
+    fn keep_below(&self, from: &Path, cut: &Cut) -> Result<(), StoreError> {
+        self.copy_below(from, cut)
+    }
+
+    fn take_over(&self, other: &Path) -> Result<(), StoreError> {
+        self.copy_marks(other)
     }
 }
 

@@ -10,6 +10,7 @@ use super::schema::class;
 use super::sqlite::{SqliteStore, Writer};
 use super::sqlite_decide::{map, origin};
 use super::sqlite_rows::{Group, Interner, Refs, SqlResult, event_key, groups};
+use super::sqlite_spans::{Brought, MILESTONE_EVERY, note_milestone};
 use super::sqlite_write::to_i64;
 use super::{Collected, Outcome, PartitionBatch, RowState, StoreError, Taken};
 use crate::mapping::Record;
@@ -56,6 +57,10 @@ pub(super) struct Collect<'t> {
     add_part: CachedStatement<'t>,
     add_event: CachedStatement<'t>,
     touched: BTreeSet<i64>,
+    /// The number of this transaction.
+    mark: i64,
+    /// A digest of the facts that decisions bring in, and whether this transaction changed it.
+    pub(super) brought: Brought,
 }
 
 /// Where a batch stands in the file.
@@ -67,12 +72,18 @@ pub(super) struct Place {
 
 impl<'t> Collect<'t> {
     pub(super) fn new(transaction: &'t Transaction<'t>, refs: &'t mut Refs) -> SqlResult<Self> {
+        let mark: i64 =
+            transaction.prepare_cached("SELECT number + 1 FROM mark")?.query_row([], |row| row.get(0))?;
+        let brought = Brought::load(transaction)?;
         Ok(Self {
             transaction,
+            mark,
+            brought,
             numbers: Interner::new(transaction, refs)?,
             add_fact: transaction.prepare_cached(
                 "INSERT OR IGNORE INTO fact (subject, class, at, part, offset, idx, told, stamp, high, source, links,
-                 event, ids, drafts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 event, ids, drafts, brought)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             )?,
             add_part: transaction.prepare_cached("INSERT OR IGNORE INTO held_in (holder, part) VALUES (?1, ?2)")?,
             add_event: transaction
@@ -91,6 +102,7 @@ impl<'t> Collect<'t> {
             Outcome::Quarantined(_) => &[],
         });
         let latest = Latest::of(facts);
+        self.note_mapping(&place, batch)?;
         let (mut projected, mut held, mut quarantined) = (0_i64, 0_i64, 0_i64);
         for Collected { record, outcome } in &batch.records {
             let origin = origin(record);
@@ -107,14 +119,14 @@ impl<'t> Collect<'t> {
             match outcome {
                 Outcome::Projected(facts) => {
                     for group in groups(facts, |fact| latest.keeps(fact))? {
-                        self.add(&place, record, &group)?;
+                        self.add(&place, record, &group, 0)?;
                     }
                     projected += 1;
                     // Where records say themselves when they were told, that is how far the source has told.
                     let told = facts.iter().map(|fact| fact.told).max();
                     place.high = place.high.max(Some(told.unwrap_or(record.timestamp)));
                     if let Some((partition, offset)) = origin {
-                        let repaired = self.repaired(place.topic, partition, offset)?;
+                        let repaired = self.repaired(place.topic, partition, offset, record)?;
                         if let Some(freed) = repaired {
                             self.release(&freed, batch.mapping.name(), &|waiting| {
                                 map(&batch.mapping, waiting)
@@ -135,21 +147,29 @@ impl<'t> Collect<'t> {
                 }
             }
         }
-        self.transaction
+        let moved = self
+            .transaction
             .prepare_cached(
                 "UPDATE part SET next = ?2, high = ?3, taken = taken + ?4, projected = projected + ?5,
-                 quarantined = quarantined + ?6, held = held + ?7 WHERE ref = ?1 AND next = ?8",
+                 quarantined = quarantined + ?6, held = held + ?7 WHERE ref = ?1 AND next = ?8
+                 RETURNING taken - noted",
             )?
-            .execute(params![
-                place.part,
-                batch.next.get(),
-                place.high.map(TimestampMs::get),
-                projected + held + quarantined,
-                projected,
-                quarantined,
-                held,
-                batch.expected.get(),
-            ])?;
+            .query_row(
+                params![
+                    place.part,
+                    batch.next.get(),
+                    place.high.map(TimestampMs::get),
+                    projected + held + quarantined,
+                    projected,
+                    quarantined,
+                    held,
+                    batch.expected.get(),
+                ],
+                |row| row.get::<_, i64>(0),
+            )?;
+        if moved >= MILESTONE_EVERY {
+            note_milestone(self.transaction, place.part)?;
+        }
         Ok(Taken::Yes)
     }
 
@@ -192,6 +212,7 @@ impl<'t> Collect<'t> {
         place: &Place,
         record: &Record,
         group: &Group<'_>,
+        brought: i64,
     ) -> Result<(), StoreError> {
         let fact: &Fact = group.first;
         let subject = self.numbers.subject(&fact.subject)?;
@@ -211,6 +232,7 @@ impl<'t> Collect<'t> {
             fact.event,
             group.ids,
             group.drafts,
+            brought,
         ])?;
         if matches!(group.class, class::PLAIN | class::POSITION) {
             // A row's corrections speak of all its versions.
@@ -264,6 +286,30 @@ impl<'t> Collect<'t> {
             .optional()
     }
 
+    /// The number under which this transaction brings in facts of records that were read before.
+    pub(super) const fn mark(&self) -> i64 {
+        self.mark
+    }
+
+    /// Keeps from where on this mapping reads the partition, and what had been told up to there.
+    fn note_mapping(&self, place: &Place, batch: &PartitionBatch) -> SqlResult<()> {
+        let last: Option<String> = self
+            .transaction
+            .prepare_cached("SELECT mapping FROM span WHERE part = ?1 ORDER BY since DESC LIMIT 1")?
+            .query_row([place.part], |row| row.get(0))
+            .optional()?;
+        if last.as_deref() == Some(batch.mapping.name()) {
+            return Ok(());
+        }
+        if last.is_some() {
+            note_milestone(self.transaction, place.part)?;
+        }
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO span (part, since, mapping) VALUES (?1, ?2, ?3)")?
+            .execute(params![place.part, batch.expected.get(), batch.mapping.name()])?;
+        Ok(())
+    }
+
     fn block(&self, place: &Place, record: &Record) -> SqlResult<()> {
         let Some(key) = record.key.as_deref() else { return Ok(()) };
         self.transaction
@@ -273,7 +319,8 @@ impl<'t> Collect<'t> {
     }
 
     pub(super) fn mark_dirty(&self) -> SqlResult<()> {
-        if self.touched.is_empty() {
+        self.brought.keep(self.transaction, self.mark)?;
+        if self.touched.is_empty() && !self.brought.changed {
             return Ok(());
         }
         let mark: i64 = self

@@ -90,6 +90,7 @@ impl Collect<'_> {
         topic: i64,
         partition: i32,
         offset: i64,
+        copy: &Record,
     ) -> Result<Option<Kept>, StoreError> {
         let Some(kept) = self.kept(topic, partition, offset)? else { return Ok(None) };
         if !matches!(kept.row.state, RowState::Refused | RowState::Repairing) {
@@ -97,6 +98,12 @@ impl Collect<'_> {
             return Ok(None);
         }
         self.move_to(&kept, RowState::Repaired)?;
+        self.transaction
+            .prepare_cached(
+                "UPDATE quarantine SET copy_partition = ?4, copy_offset = ?5
+                 WHERE topic = ?1 AND partition = ?2 AND offset = ?3",
+            )?
+            .execute(params![topic, partition, offset, copy.partition.get(), copy.offset.get()])?;
         Ok(Some(kept))
     }
 
@@ -114,9 +121,10 @@ impl Collect<'_> {
     fn project(&mut self, kept: &Kept, facts: &[crate::model::Fact]) -> Result<(), StoreError> {
         let record = kept.row.record();
         for group in groups(facts, |_| true)? {
-            self.add(&kept.place, &record, &group)?;
+            self.add(&kept.place, &record, &group, self.mark())?;
         }
         let at = &kept.row.evidence;
+        self.brought.add(at, facts);
         self.transaction
             .prepare_cached("DELETE FROM quarantine WHERE topic = ?1 AND partition = ?2 AND offset = ?3")?
             .execute(params![kept.topic, at.partition.get(), at.offset.get()])?;
@@ -156,7 +164,7 @@ impl Collect<'_> {
                 Outcome::Projected(facts) => {
                     self.project(&kept, &facts)?;
                     if let Some((partition, offset)) = origin {
-                        self.repaired(freed.topic, partition, offset)?;
+                        self.repaired(freed.topic, partition, offset, &record)?;
                     }
                 }
                 Outcome::Quarantined(refusal) => {

@@ -12,12 +12,11 @@ use super::{
     RecordId, RowState, Sampled, SourceRow, StateHashes, StoreError, SuspectKey, Suspects,
 };
 use crate::model::change::Change;
-use crate::model::digest::StateHash;
 use crate::model::time::{DAY_MS, Day, When};
 use crate::model::{Evidence, Frontier, Kind, Position, State, Subject, Telling};
 
 /// Columns before those of the subject in a row of facts.
-const FACT_COLUMNS: usize = 9;
+pub(super) const FACT_COLUMNS: usize = 10;
 
 /// Text matches that are ranked, at most.
 const MAX_RANKED: usize = 2_000;
@@ -40,6 +39,7 @@ pub(super) fn quarantine_row(row: &Row<'_>) -> SqlResult<QuarantineRow> {
             index: 0,
             timestamp: TimestampMs(row.get(4)?),
             high_before: None,
+            brought: 0,
         },
         topic_name: row.get(1)?,
         key: row.get(5)?,
@@ -111,6 +111,7 @@ fn unpack_evidence(bytes: &[u8]) -> Option<Evidence> {
         index: u32::from_be_bytes(*index),
         timestamp: TimestampMs(i64::from_be_bytes(*timestamp)),
         high_before: None,
+        brought: 0,
     })
 }
 
@@ -125,7 +126,7 @@ fn fts_query(words: &str) -> Option<String> {
 }
 
 impl Snapshot<'_> {
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         params: impl rusqlite::Params,
@@ -166,7 +167,9 @@ impl Read for Snapshot<'_> {
                 Position { next: Offset(row.get(2)?), high: row.get::<_, Option<i64>>(3)?.map(TimestampMs) };
             Ok(((topic_of(row, 0)?, PartitionId(row.get(1)?)), position))
         })?;
-        Ok(Frontier { positions: positions.into_iter().collect() })
+        let brought =
+            self.connection()?.prepare_cached("SELECT number FROM mark")?.query_row([], |row| row.get(0))?;
+        Ok(Frontier { positions: positions.into_iter().collect(), brought })
     }
 
     fn sources(&self) -> Result<Vec<SourceRow>, StoreError> {
@@ -225,6 +228,7 @@ impl Read for Snapshot<'_> {
         subject: &Subject,
         what: Sampled,
         as_of: TimestampMs,
+        below: Option<&Frontier>,
         limit: usize,
     ) -> Result<Vec<Telling>, StoreError> {
         let classes: &[i64] = match what {
@@ -240,7 +244,12 @@ impl Read for Snapshot<'_> {
         let latest = as_of.get().saturating_add(DAY_MS);
         let mut found = Vec::new();
         for class in classes {
-            found.extend(self.facts(subject, &sql, &[*class, latest, as_of.get(), to_i64(limit)])?);
+            // Below a frontier others may lie between: all are looked at.
+            let at_most = if below.is_some() { -1 } else { to_i64(limit) };
+            let told = self.facts(subject, &sql, &[*class, latest, as_of.get(), at_most])?.into_iter();
+            found.extend(
+                told.filter(|each| below.is_none_or(|below| below.covers(&each.evidence))).take(limit),
+            );
         }
         found.sort_by_key(|telling| (telling.fact.draft.happened.map(When::start), telling.evidence));
         found.drain(..found.len().saturating_sub(limit));
@@ -413,37 +422,7 @@ impl Read for Snapshot<'_> {
     }
 
     fn hashes(&self) -> Result<StateHashes, StoreError> {
-        let connection = self.connection()?;
-        let mut hash = StateHash::default();
-        // Subjects in the order of their ids, which every store has; their facts lie together.
-        let sql = format!(
-            "SELECT {FACT}, s.kind, s.id FROM subject s CROSS JOIN fact f ON f.subject = s.ref ORDER BY s.id, s.kind"
-        );
-        let mut find = connection.prepare(&sql)?;
-        let mut rows = find.query([])?;
-        let mut of: Option<Subject> = None;
-        let mut tellings = Vec::new();
-        while let Some(row) = rows.next()? {
-            let subject = subject_of(row, FACT_COLUMNS)?;
-            if of.as_ref() != Some(&subject) {
-                hash.add_subject(&tellings);
-                tellings.clear();
-            }
-            unpack(row, &subject, &self.names, connection, &mut tellings)?;
-            of = Some(subject);
-        }
-        hash.add_subject(&tellings);
-        // Whatever was decided since: a rebuild, which knows of no decision, gives the same hash.
-        let sql = format!(
-            "SELECT {QUARANTINE} FROM quarantine q JOIN topic t ON t.ref = q.topic
-             ORDER BY t.id, q.partition, q.offset"
-        );
-        for row in connection.prepare(&sql)?.query_map([], quarantine_row)? {
-            let row = row?;
-            hash.add_quarantined(&row.reason, &row.evidence);
-        }
-        let (content_hash, log_hash, facts, tellings) = hash.finish();
-        Ok(StateHashes { content_hash, log_hash, tellings, facts })
+        self.hash_all(None)
     }
 
     fn checkpoint(&self, name: &str) -> Result<Option<String>, StoreError> {

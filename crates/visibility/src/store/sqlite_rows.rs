@@ -213,7 +213,8 @@ pub(super) fn topic_of(row: &Row<'_>, at: usize) -> SqlResult<TopicId> {
 }
 
 /// The columns that [`unpack`] reads, first of a row.
-pub(super) const FACT: &str = "f.part, f.offset, f.told, f.stamp, f.high, f.source, f.event, f.ids, f.drafts";
+pub(super) const FACT: &str =
+    "f.part, f.offset, f.told, f.stamp, f.high, f.source, f.event, f.ids, f.drafts, f.brought";
 
 /// Adds the tellings of a row of table `fact`.
 pub(super) fn unpack(
@@ -248,6 +249,7 @@ pub(super) fn unpack(
                 index,
                 timestamp: TimestampMs(row.get(3)?),
                 high_before: row.get::<_, Option<i64>>(4)?.map(TimestampMs),
+                brought: row.get(9)?,
             },
         });
     }

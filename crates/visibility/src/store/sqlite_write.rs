@@ -74,18 +74,6 @@ impl SqliteStore {
         transaction.commit()?;
         Ok(())
     }
-
-    pub(super) fn keep_checkpoint(&self, name: &str, token: &str) -> Result<bool, StoreError> {
-        let writer = self.writer.lock();
-        writer
-            .connection
-            .execute("INSERT OR IGNORE INTO checkpoint (name, token) VALUES (?1, ?2)", [name, token])?;
-        let kept: String =
-            writer
-                .connection
-                .query_row("SELECT token FROM checkpoint WHERE name = ?1", [name], |row| row.get(0))?;
-        Ok(kept == token)
-    }
 }
 
 pub(super) fn to_i64(number: usize) -> i64 {

@@ -107,3 +107,25 @@ pub(crate) fn instant(text: &str) -> TimestampMs {
 pub(crate) fn day(text: &str) -> Day {
     Day::parse(text).unwrap()
 }
+
+/// Drives every refused record again, by a mapping that takes what does not parse for a promise.
+pub(crate) fn drive_all(view: &View) {
+    use waybill_visibility::mapping::Record;
+    use waybill_visibility::store::{Decision, Outcome, Ruling};
+    let rows = view.store.read().unwrap().quarantine(1_000).unwrap();
+    for row in rows {
+        let value = serde_json::json!({"event_id": format!("driven-{}", row.evidence.offset), "event": "promise_changed",
+            "event_time": "2026-01-01T00:00:00Z", "source": "erp", "order": "PO-0", "promised": "2026-01-09"});
+        let mended = Record { value: Some(value.to_string().into()), ..row.record() };
+        let outcome = Outcome::Projected(Mapping::Events.map(&mended).unwrap());
+        let ruling = Ruling {
+            record: row.id(),
+            decision: Decision::Redrive(outcome),
+            who: "User:test".to_owned(),
+            at: NOW,
+            note: String::new(),
+        };
+        view.store.rule(&[ruling], &|_| panic!("nothing waits")).unwrap();
+    }
+    waybill_visibility::project::derive_all(view.store.as_ref()).unwrap();
+}
