@@ -1,4 +1,4 @@
-// Drives Search and Order in headless Chromium and compares the pages with the API.
+// Drives Search, Order, Quarantine and Rebuild in headless Chromium and compares the pages with the API.
 //
 //   node run.mjs BASE_URL [--shots DIR] [--order ID]
 //
@@ -8,6 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Ledger, accessible, equal, fits, launch, ok } from './lib.mjs';
+import { views } from './views.mjs';
 
 const { values: args, positionals } = parseArgs({
   allowPositionals: true, options: { shots: { type: 'string' }, order: { type: 'string' }, only: { type: 'string' } },
@@ -362,7 +363,7 @@ for (const scheme of ['light', 'dark']) {
 await check('looks: nothing is wider than its window from 320 to 1920 px', async () => {
   for (const width of [320, 480, 640, 768, 961, 1181, 1920]) {
     const page = await open({ width });
-    for (const at of ['/', `/?q=${encodeURIComponent(id)}`, path()]) {
+    for (const at of ['/', `/?q=${encodeURIComponent(id)}`, path(), '/rebuild', '/quarantine']) {
       await page.goto(at);
       await fits(page).catch((e) => { throw new Error(`${at}: ${e.message}`); });
     }
@@ -382,6 +383,8 @@ await check('looks: a chosen theme is kept', async () => {
   equal(await ground(), dark, 'ground of the next page');
   await page.context().close();
 });
+
+await views({ base, check, open, shot });
 
 await check('network: nothing left the host, no script error, no policy violation', () => equal(trouble, [], 'trouble'));
 

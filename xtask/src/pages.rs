@@ -1,4 +1,4 @@
-//! The pages in a real browser: the demo is started, headless Chromium drives Search and Order, axe-core judges.
+//! The pages in a real browser: the demo is started, headless Chromium drives every page, axe-core judges.
 //!
 //! Chromium comes from Debian (`apt-get`), the driver from npm at the versions of the lock file. Screenshots stay below
 //! `target/xtask/pages/`.

@@ -14,6 +14,15 @@ pub struct Frame {
     pub viewer: Option<Viewer>,
 }
 
+/// What a form just did, or why it did not.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// It was done.
+    pub done: bool,
+    /// In words.
+    pub what: String,
+}
+
 /// Who looks at the page.
 #[derive(Clone, Debug)]
 pub struct Viewer {

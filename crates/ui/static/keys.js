@@ -13,7 +13,7 @@ function pick(row, focus) {
   key = row.dataset.key;
   if (!focus) return;
   row.scrollIntoView({ block: 'nearest' });
-  ($('a', row) ?? row).focus({ preventScroll: true });
+  ($('a[data-open]', row) ?? $('a', row) ?? row).focus({ preventScroll: true });
 }
 
 function move(by) {
@@ -52,7 +52,15 @@ addEventListener('keydown', (e) => {
   if (typing() || (letters && !letters.checked)) return;
   const second = Date.now() - chord < 900;
   chord = 0;
-  if (second && e.key === 'h') { location.assign('/'); return; }
+  const place = { h: '/', q: '/quarantine', r: '/rebuild' }[e.key];
+  if (second && place) { location.assign(place); return; }
+  // A letter leads to what decides; Enter decides.
+  const to = $(`#main [data-to="${CSS.escape(e.key)}"]:not([aria-current])`);
+  if (to) {
+    e.preventDefault();
+    if (to.tagName === 'A') to.click(); else { to.scrollIntoView({ block: 'nearest' }); to.focus(); }
+    return;
+  }
   switch (e.key) {
     case '/': e.preventDefault(); ($('#q') ?? $('#find'))?.focus(); break;
     case 'g': chord = Date.now(); break;

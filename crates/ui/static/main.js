@@ -43,8 +43,10 @@ let lost = null;
 async function refresh() {
   const order = document.getElementById('main')?.dataset.page;
   const idle = !document.hidden && !isPast() && !busy() && !document.querySelector('dialog[open]');
-  const typing = document.activeElement?.id === 'q' || document.activeElement?.id === 'find';
-  if ((order === 'order' || order === 'search') && idle && !typing) {
+  // What someone writes or is about to press stays as it is.
+  const typing = /^(INPUT|TEXTAREA|BUTTON)$/.test(document.activeElement?.tagName) && document.activeElement.type !== 'range';
+  const written = [...document.querySelectorAll('#main textarea, #main .form input')].some((f) => f.value !== f.defaultValue);
+  if (['order', 'search', 'rebuild', 'quarantine'].includes(order) && idle && !typing && !written) {
     try {
       if (await load(location.href, { quiet: true })) lost = null;
     } catch {

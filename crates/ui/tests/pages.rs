@@ -2,9 +2,11 @@
 
 mod fixed;
 
-use fixed::{at, frame, hostile, order, others, search, stale_frame, subject};
+use fixed::{at, frame, hostile, order, others, search, stale_frame, subject, views};
 use waybill_ui::pages::problem::{NotFoundView, ProblemView, not_found, problem};
-use waybill_ui::pages::{order as order_page, search as search_page};
+use waybill_ui::pages::{
+    order as order_page, quarantine as quarantine_page, rebuild as rebuild_page, search as search_page,
+};
 
 const HTML_BUDGET: usize = 60_000;
 
@@ -44,6 +46,40 @@ fn search_in_every_state() {
     assert_page("search-results", &search_page::document(&search::results()));
     assert_page("search-no-match", &search_page::document(&search::no_match()));
     assert_page("search-empty", &search_page::document(&search::empty()));
+}
+
+#[test]
+fn rebuild_in_every_state() {
+    let promote =
+        |html: &str| html.split("data-to=\"P\"").nth(1).is_some_and(|rest| rest.starts_with(" disabled"));
+    for (name, view, off) in [
+        ("rebuild-keeping", views::keeping(), true),
+        ("rebuild-running", views::running(), true),
+        ("rebuild-compared", views::compared(), false),
+        ("rebuild-unexplained", views::unexplained(), true),
+    ] {
+        let html = rebuild_page::document(&view);
+        assert_page(name, &html);
+        assert_eq!(promote(&html), off, "{name}: whether it can be promoted");
+    }
+    assert_page("rebuild-idle", &rebuild_page::document(&views::idle()));
+    let promoted = rebuild_page::document(&views::promoted());
+    assert_page("rebuild-promoted", &promoted);
+    assert!(promoted.contains("action=\"/rebuild/41/rollback\""));
+    let (document, fragment) =
+        (rebuild_page::document(&views::compared()), rebuild_page::fragment(&views::compared()));
+    assert!(document.contains(fragment.split_once("<main").expect("main").1));
+}
+
+#[test]
+fn quarantine_in_every_state() {
+    assert_page("quarantine", &quarantine_page::document(&views::quarantine()));
+    assert_page("quarantine-text", &quarantine_page::document(&views::quarantine_text()));
+    assert_page("quarantine-empty", &quarantine_page::document(&views::quarantine_empty()));
+    assert_page("quarantine-decided", &quarantine_page::document(&views::quarantine_decided()));
+    let (document, fragment) =
+        (quarantine_page::document(&views::quarantine()), quarantine_page::fragment(&views::quarantine()));
+    assert!(document.contains(fragment.split_once("<main").expect("main").1));
 }
 
 #[test]
@@ -123,6 +159,10 @@ fn hostile_text_stays_text() {
         ("results", search_page::document(&hostile::search_view(true))),
         ("not found", not_found(&hostile::not_found())),
         ("problem", problem(&hostile::problem())),
+        ("rebuild", rebuild_page::document(&hostile::rebuild_view(true))),
+        ("rebuild form", rebuild_page::document(&hostile::rebuild_view(false))),
+        ("quarantine", quarantine_page::document(&hostile::quarantine_view(false))),
+        ("quarantine text", quarantine_page::document(&hostile::quarantine_view(true))),
     ];
     for (name, html) in &pages {
         assert!(html.contains("&lt;img src=x"), "{name}: the text is shown");
@@ -132,7 +172,9 @@ fn hostile_text_stays_text() {
         for tag in tags(html) {
             assert!(attributes_are_quoted(tag), "{name}: {tag}");
         }
-        assert!(!html.contains(&"w".repeat(200)), "{name}: a long text is cut");
+        // The value of a refused record is shown whole: it is what must be mended.
+        let whole = name.starts_with("quarantine");
+        assert!(whole || !html.contains(&"w".repeat(200)), "{name}: a long text is cut");
     }
 }
 

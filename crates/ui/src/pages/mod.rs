@@ -2,4 +2,6 @@
 
 pub mod order;
 pub mod problem;
+pub mod quarantine;
+pub mod rebuild;
 pub mod search;

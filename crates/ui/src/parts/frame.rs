@@ -12,6 +12,8 @@ use maud::{DOCTYPE, Markup, html};
 pub(crate) enum Place {
     Search,
     Order,
+    Quarantine,
+    Rebuild,
     Neither,
 }
 
@@ -77,6 +79,8 @@ fn rail(p: &Page<'_>) -> Markup {
             ul {
                 li { a href="/" aria-current=[current(Place::Search)] { "Search" } }
                 @if p.place == Place::Order { li { a href="" aria-current="page" { "Order" } } }
+                li { a href="/quarantine" aria-current=[current(Place::Quarantine)] { "Quarantine" } }
+                li { a href="/rebuild" aria-current=[current(Place::Rebuild)] { "Rebuild" } }
             }
             @if let Some(v) = &p.frame.viewer { p class="who" { b { (t(&v.name)) } (t(&v.sees)) } }
         }
@@ -147,6 +151,8 @@ fn tabbar(place: Place) -> Markup {
         nav class="tabbar" aria-label="Main, bottom" {
             a href="/" aria-current=[(place == Place::Search).then_some("page")] { "Search" }
             @if place == Place::Order { a href="" aria-current="page" { "Order" } }
+            a href="/quarantine" aria-current=[(place == Place::Quarantine).then_some("page")] { "Quarantine" }
+            a href="/rebuild" aria-current=[(place == Place::Rebuild).then_some("page")] { "Rebuild" }
             button type="button" class="theme js" { "Dark" }
         }
     }
@@ -165,7 +171,13 @@ fn keys(place: Place) -> Markup {
                     dt { kbd { "[" } " " kbd { "]" } } dd { "previous, next fact" }
                     dt { kbd { "Esc" } } dd { "back to now" }
                 }
-                dt { kbd { "g" } " then " kbd { "h" } } dd { "go to Search" }
+                @if place == Place::Quarantine {
+                    dt { kbd { "r" } " " kbd { "x" } " " kbd { "b" } } dd { "to redrive, to discard, hex or text" }
+                }
+                @if place == Place::Rebuild {
+                    dt { kbd { "Shift" } " " kbd { "P" } " " kbd { "R" } } dd { "to promote, to reject" }
+                }
+                dt { kbd { "g" } " then " kbd { "h" } " " kbd { "q" } " " kbd { "r" } } dd { "go to Search, Quarantine, Rebuild" }
                 dt { kbd { "?" } } dd { "this list" }
             }
             p class="sw" { label { input #letters type="checkbox" checked; " Single-letter keys" } }

@@ -72,6 +72,7 @@ const SPRITE: &str = concat!(
     r#"<symbol id="g-ok" viewBox="0 0 12 12"><path d="m1.6 6.4 3 3.1 5.8-7" fill="none" stroke="currentColor" stroke-width="1.9"/></symbol>"#,
     r#"<symbol id="g-live" viewBox="0 0 12 12"><circle cx="6" cy="6" r="4.4" fill="currentColor"/></symbol>"#,
     r#"<symbol id="g-idle" viewBox="0 0 12 12"><circle cx="6" cy="6" r="4.6" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="2.3 2"/></symbol>"#,
+    r#"<symbol id="g-hold" viewBox="0 0 12 12"><path d="M3.5 1.5v9M8.5 1.5v9" stroke="currentColor" stroke-width="2.2"/></symbol>"#,
     r#"<symbol id="g-pln" viewBox="0 0 12 12"><rect x="1.8" y="1.8" width="8.4" height="8.4" fill="none" stroke="currentColor" stroke-width="1.7"/></symbol>"#,
     r#"<symbol id="g-est" viewBox="0 0 12 12"><circle cx="6" cy="6" r="4.3" fill="none" stroke="currentColor" stroke-width="1.7"/></symbol>"#,
     r#"<symbol id="g-act" viewBox="0 0 12 12"><circle cx="6" cy="6" r="5" fill="currentColor"/></symbol>"#,

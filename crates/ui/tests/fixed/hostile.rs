@@ -1,9 +1,13 @@
 //! Views whose every text is hostile, and long.
 
+use super::views;
 use super::{NOW, day, order, search};
+use waybill_ui::model::Notice;
 use waybill_ui::model::{Evidence, Searched, SourceRow, Subject, Viewer};
 use waybill_ui::pages::order::{Incomplete, OrderView};
 use waybill_ui::pages::problem::{NotFoundView, ProblemView};
+use waybill_ui::pages::quarantine::{QuarantineView, Row};
+use waybill_ui::pages::rebuild::{Lane, RebuildView};
 use waybill_ui::pages::search::SearchView;
 
 /// Breaks out of text, of attributes in either quotes, of a URL, of a style; turns the reading direction; is long.
@@ -126,4 +130,62 @@ pub fn problem() -> ProblemView {
     let mut f = super::frame();
     frame(&mut f);
     ProblemView { frame: f, status: 400, title: evil(), detail: Some(evil()), hint: Some(evil()) }
+}
+
+pub fn rebuild_view(building: bool) -> RebuildView {
+    let mut v = if building { views::compared() } else { views::promoted() };
+    frame(&mut v.frame);
+    v.notice = Some(Notice { done: false, what: evil() });
+    v.checkpoints = vec![evil()];
+    let lane = |lane: &mut Lane| {
+        lane.mappings = vec![evil(); 5];
+        lane.hash = Some(evil());
+        (lane.kept, lane.next) = (i64::MIN, i64::MAX);
+    };
+    lane(&mut v.blue);
+    v.kept.iter_mut().for_each(lane);
+    for d in &mut v.earlier {
+        (d.what, d.who, d.note, d.now) = (evil(), evil(), evil(), evil());
+    }
+    let Some(g) = &mut v.green else { return v };
+    lane(&mut g.lane);
+    (g.from, g.started_by) = (evil(), evil());
+    (g.taken, g.rate, g.seconds_left, g.behind, g.held_ms) =
+        (u64::MAX, u64::MAX, Some(u64::MAX), u64::MAX, Some(u64::MAX));
+    g.gates = vec![(true, evil()), (false, evil())];
+    if let Some(c) = &mut g.compared {
+        c.counts = vec![(evil(), u64::MAX, 0, evil())];
+        c.reasons = vec![(evil(), u64::MAX)];
+        c.first = Some((evil(), evil()));
+        for d in &mut c.answers {
+            (d.subject, d.field, d.because) = (evil_subject(), evil(), evil());
+            (d.blue, d.green) = (Some(evil()), Some(evil()));
+        }
+    }
+    v
+}
+
+pub fn quarantine_view(as_text: bool) -> QuarantineView {
+    let mut v = views::quarantine();
+    frame(&mut v.frame);
+    v.notice = Some(Notice { done: true, what: evil() });
+    v.state = Some(evil());
+    let row = |row: &mut Row| {
+        row.evidence = evil_evidence();
+        (row.what, row.state) = (evil(), evil());
+    };
+    for g in &mut v.groups {
+        g.fault = evil();
+        g.rows.iter_mut().for_each(row);
+    }
+    if let Some(d) = &mut v.detail {
+        row(&mut d.row);
+        d.row.state = "refused".into();
+        (d.mapping, d.key, d.code, d.headers) = (evil(), Some(evil()), evil(), vec![(evil(), evil())]);
+        d.value = Some(evil().into_bytes());
+        d.draft = as_text.then(evil);
+        d.as_text = as_text;
+        d.decisions = vec![(NOW, evil(), evil(), evil(), evil())];
+    }
+    v
 }

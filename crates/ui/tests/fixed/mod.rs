@@ -7,6 +7,7 @@ pub mod order;
 pub mod others;
 pub mod parts;
 pub mod search;
+pub mod views;
 
 use waybill_ui::model::{Evidence, Frame, Freshness, SourceRow, Subject};
 use waybill_ui::time::{Day, Stamp};

@@ -10,9 +10,9 @@ mod health;
 mod lists;
 mod openapi;
 mod problem;
-mod quarantine;
+pub(crate) mod quarantine;
 mod track;
-mod views;
+pub(crate) mod views;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ pub use body::*;
 pub use body_views::*;
 pub use problem::{Problem, ProblemBody};
 pub(crate) use track::Names;
+pub(crate) use views::DecisionParams;
 
 /// What the routes share. Each request has its own, of the view that serves when it comes.
 #[derive(Clone)]
@@ -153,6 +154,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/openapi.json", get(openapi::document))
         .route("/", get(pages::front))
         .route("/orders/{id}", get(pages::order))
+        .route("/quarantine", get(pages::quarantine::page))
+        .route("/quarantine/{topic}/{partition}/{offset}", get(pages::quarantine::record))
+        .route("/quarantine/{topic}/{partition}/{offset}/{what}", post(pages::quarantine::act))
+        .route("/rebuild", get(pages::rebuild::page).post(pages::rebuild::begin))
+        .route("/rebuild/{number}/{what}", post(pages::rebuild::act))
         .route("/static/{name}", get(pages::asset))
         .layer(middleware::from_fn_with_state(Shared(app.clone()), guard));
     Router::new()
@@ -168,6 +174,13 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
     if !app.is_loopback {
         return Problem::new(403, "this address is not loopback")
             .hint("listen on 127.0.0.1 until authentication is configured; only /healthz, /readyz and /metrics are open here")
+            .into_response();
+    }
+    // A page of another site can make a browser send forms here, but not say that it is ours.
+    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    if !request.method().is_safe() && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Problem::new(403, "this came from a page of another site")
+            .hint("open the page here and decide there")
             .into_response();
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);

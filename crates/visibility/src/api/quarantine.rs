@@ -30,19 +30,19 @@ const MAX_REDRIVEN: usize = 10_000;
 /// Parameters of `GET /v1/quarantine` and `POST /v1/quarantine/redrive`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListParams {
-    topic: Option<String>,
-    reason: Option<String>,
-    state: Option<String>,
-    limit: Option<String>,
+    pub(crate) topic: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) limit: Option<String>,
     #[serde(default)]
-    note: String,
+    pub(crate) note: String,
 }
 
 /// Parameters of a decision.
 #[derive(Debug, Deserialize)]
 pub(crate) struct NoteParams {
     #[serde(default)]
-    note: String,
+    pub(crate) note: String,
 }
 
 /// Where a record stands.
@@ -60,7 +60,8 @@ fn body(row: &QuarantineRow, names: &Names) -> QuarantineBody {
     }
 }
 
-fn states(text: Option<&str>) -> Result<Vec<RowState>, Problem> {
+/// The states that a word means.
+pub(crate) fn states(text: Option<&str>) -> Result<Vec<RowState>, Problem> {
     match text {
         None | Some("") => Ok(vec![RowState::Refused, RowState::Held, RowState::Repairing]),
         Some("all") => Ok(Vec::new()),

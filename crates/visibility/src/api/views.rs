@@ -308,6 +308,11 @@ pub(crate) async fn rebuild(
             .detail(fault.to_string())
             .hint("{\"from\":\"start\"}")
     })?;
+    start(app, peer, asked).await
+}
+
+/// Starts what was asked for.
+pub(crate) async fn start(app: App, peer: SocketAddr, asked: RebuildBody) -> Result<Json<ViewBody>, Problem> {
     let decider = Decider::new(app, peer, asked.note)?;
     let request = RebuildRequest {
         from: asked.from,
@@ -325,10 +330,10 @@ pub(crate) async fn rebuild(
 #[derive(Debug, Deserialize)]
 pub(crate) struct DecisionParams {
     #[serde(default)]
-    note: String,
+    pub(crate) note: String,
     #[serde(default)]
-    force: bool,
-    rate: Option<u32>,
+    pub(crate) force: bool,
+    pub(crate) rate: Option<u32>,
 }
 
 /// Lets a view serve in place of the one that does, which is kept to go back to.

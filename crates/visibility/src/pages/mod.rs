@@ -1,8 +1,11 @@
-//! The web pages: `/` and `/orders/{id}`. The views that they show are built from the same questions as the API's
+//! The web pages: `/`, `/orders/{id}`, `/quarantine` and `/rebuild`. The views that they show are built from the same questions as the API's
 //! answers, so that page and JSON can not differ.
 
 mod convert;
+mod form;
 mod order;
+pub(crate) mod quarantine;
+pub(crate) mod rebuild;
 mod search;
 
 use axum::extract::{Path, Query, State};
@@ -24,6 +27,8 @@ pub(crate) struct PageParams {
     since: Option<String>,
     rows: Option<String>,
     fragment: Option<String>,
+    state: Option<String>,
+    bytes: Option<String>,
     #[serde(flatten)]
     moment: MomentParams,
 }
