@@ -3,13 +3,14 @@
 //! - [`from`]: from where a view is rebuilt, and what it keeps below.
 //! - [`registry`]: which views there are and what was decided, on the disk before anyone hears of it.
 //! - `live`: a view while it reads the log, on a thread of its own.
-//! - [`set`]: starting, promoting, rejecting, going back.
+//! - [`set`]: all of them; `decide`: building, promoting, rejecting, going back.
 //! - [`compare`]: what differs between two views, and why.
 //!
 //! Every view has a file and offsets of its own; none changes another's. Only the view that serves publishes anything.
 //! Which one that is stands in one row of the registry: whatever dies at whatever moment, the next start finds one.
 
 pub mod compare;
+mod decide;
 pub mod from;
 mod live;
 mod reason;
