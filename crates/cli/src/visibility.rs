@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use waybill_rt::{Metrics, RealClock};
+use waybill_visibility::alerts::Webhook;
 use waybill_visibility::ingest::NamedSource;
 use waybill_visibility::load::files;
 use waybill_visibility::mapping::{MappingFile, Mappings};
@@ -51,6 +52,14 @@ pub(crate) struct VisibilityArgs {
     #[arg(long, env = "WAYBILL_HTTP", value_name = "ADDR", default_value = "127.0.0.1:8090")]
     http: SocketAddr,
 
+    /// Where alerts are posted, as in http://127.0.0.1:9000/alerts. Repeatable; signed with --webhook-secret.
+    #[arg(long = "webhook", env = "WAYBILL_WEBHOOK", value_name = "URL", value_delimiter = ',')]
+    webhooks: Vec<String>,
+
+    /// What signs them: the receiver knows it too.
+    #[arg(long, env = "WAYBILL_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
+    webhook_secret: Option<String>,
+
     /// A property of librdkafka, as in security.protocol=SASL_SSL. Repeatable.
     #[arg(long = "property", value_name = "KEY=VALUE")]
     properties: Vec<String>,
@@ -81,6 +90,14 @@ impl VisibilityArgs {
             let pair = property.split_once('=');
             let (key, value) = pair.with_context(|| format!("--property {property}: expected KEY=VALUE"))?;
             config.kafka.push((key.to_owned(), value.to_owned()));
+        }
+        for url in &self.webhooks {
+            if !url.starts_with("http://") {
+                bail!("--webhook {url}: only http:// is built so far; put a proxy that speaks TLS before it");
+            }
+            let secret = self.webhook_secret.clone().filter(|secret| !secret.is_empty());
+            let secret = secret.context("--webhook needs --webhook-secret, which signs what is posted")?;
+            config.webhooks.push(Webhook { url: url.clone(), secret });
         }
         Ok(config)
     }

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use waybill_rt::{Metrics, SharedClock, Supervisor};
 use waybill_security::{AllowAll, Gate, TracingAudit};
 
+use crate::alerts::{self, Outbox, Webhook};
 use crate::api::{App, router};
 use crate::ingest::kafka::KafkaConfig;
 use crate::ingest::{NamedSource, Opens, Progress, SourceError, Sources};
 use crate::mapping::Mappings;
 use crate::store::{StateHashes, StoreError};
-use crate::views::{ViewError, Views, ViewsConfig};
+use crate::views::{ViewError, Views, ViewsConfig, beside};
 
 /// How often it is looked whether something has become due with views.
 const TEND_EVERY: Duration = Duration::from_millis(250);
@@ -37,6 +38,8 @@ pub struct VisibilityConfig {
     pub view: String,
     /// More properties of librdkafka (`security.protocol`, …), to reach a secured Kafka.
     pub kafka: Vec<(String, String)>,
+    /// Where alerts are posted.
+    pub webhooks: Vec<Webhook>,
     /// Feed `<topic>.quarantine`; off in rebuilds.
     pub feeds_quarantine: bool,
 }
@@ -52,6 +55,7 @@ impl VisibilityConfig {
             http: SocketAddr::from(([127, 0, 0, 1], 8090)),
             view: "main".to_owned(),
             kafka: Vec::new(),
+            webhooks: Vec::new(),
             feeds_quarantine: true,
         }
     }
@@ -167,6 +171,9 @@ pub async fn serve_from(
         tasks: tasks.clone(),
     });
     let views = views.map_err(|error| ServeError::Store { path: config.store.clone(), error })?;
+    let outbox = Outbox::open(&beside(&config.store, "-alerts"))
+        .map_err(|error| ServeError::Store { path: config.store.clone(), error: error.into() })?;
+    let outbox = Arc::new(outbox);
     let listener = TcpListener::bind(config.http)
         .await
         .map_err(|error| ServeError::Listen { addr: config.http, error })?;
@@ -175,8 +182,9 @@ pub async fn serve_from(
     let stopping = tasks.stopping();
     let app = App::new(
         Arc::clone(&views),
+        Arc::clone(&outbox),
         stopping.clone(),
-        clock,
+        Arc::clone(&clock),
         metrics,
         gate,
         config.mappings.clone(),
@@ -195,6 +203,12 @@ pub async fn serve_from(
         Ok::<(), String>(())
     });
     views.start();
+    let alerter = alerts::run(Arc::clone(&views), Arc::clone(&outbox), Arc::clone(&clock), stopping.clone());
+    tasks.spawn("visibility alerts", alerter);
+    for webhook in config.webhooks {
+        let told = alerts::hook::run(webhook, Arc::clone(&outbox), Arc::clone(&clock), stopping.clone());
+        tasks.spawn("visibility webhook", told);
+    }
     tasks.spawn("visibility views", tend(Arc::clone(&views), stopping.clone()));
     tasks.spawn("visibility http", async move {
         let service = router(app).into_make_service_with_connect_info::<SocketAddr>();

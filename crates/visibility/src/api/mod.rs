@@ -3,6 +3,7 @@
 //! Only `/healthz`, `/readyz` and `/metrics` are open. Every other route asks the gate, and is refused on addresses
 //! that are not loopback until authentication can be configured.
 
+mod alerts;
 mod ask;
 mod body;
 mod body_views;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use waybill_rt::{Metrics, SharedClock};
 use waybill_security::Gate;
 
+use crate::alerts::Outbox;
 use crate::ingest::Progress;
 use crate::mapping::Mappings;
 use crate::pages;
@@ -49,6 +51,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// How far it is.
     pub progress: Arc<Progress>,
+    /// What is told outside.
+    pub alerts: Arc<Outbox>,
     /// Cancelled when the service stops: what streams ends then.
     pub stopping: CancellationToken,
     /// Wall and monotonic time.
@@ -72,6 +76,7 @@ impl App {
     #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, given once")]
     pub fn new(
         views: Arc<Views>,
+        alerts: Arc<Outbox>,
         stopping: CancellationToken,
         clock: SharedClock,
         metrics: Metrics,
@@ -90,6 +95,7 @@ impl App {
             view_number,
             store,
             progress,
+            alerts,
             stopping,
             clock,
             metrics,
@@ -139,6 +145,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/quarantine/{topic}/{partition}/{offset}/redrive", post(quarantine::redrive))
         .route("/v1/quarantine/{topic}/{partition}/{offset}/discard", post(quarantine::discard))
         .route("/v1/state", get(lists::state))
+        .route("/v1/alerts", get(alerts::list))
+        .route("/v1/alerts/stream", get(alerts::stream))
         .route("/v1/views", get(views::list))
         .route("/v1/views/{number}", get(views::show))
         .route("/v1/views/{number}/progress", get(views::progress))

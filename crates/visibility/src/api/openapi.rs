@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{lists, quarantine, track, views};
+use super::{alerts, lists, quarantine, track, views};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,8 @@ use super::{lists, quarantine, track, views};
         quarantine::discard,
         quarantine::redrive_all,
         lists::state,
+        alerts::list,
+        alerts::stream,
         views::list,
         views::show,
         views::progress,

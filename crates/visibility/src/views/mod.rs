@@ -22,6 +22,7 @@ use crate::store::StoreError;
 pub use from::{From, Gone};
 pub use live::{LiveView, Stage};
 pub use registry::{EventRow, Step, ViewRow, ViewState};
+pub(crate) use set::beside;
 pub use set::{Gate, RebuildRequest, ViewStatus, Views, ViewsConfig};
 
 /// Why something about views can not be done.

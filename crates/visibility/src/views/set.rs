@@ -113,7 +113,7 @@ impl std::fmt::Debug for Views {
     }
 }
 
-fn beside(store: &Path, end: &str) -> PathBuf {
+pub(crate) fn beside(store: &Path, end: &str) -> PathBuf {
     let mut name = store.file_name().unwrap_or_default().to_os_string();
     name.push(end);
     store.with_file_name(name)
