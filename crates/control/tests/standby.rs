@@ -12,9 +12,9 @@ use waybill_control::terms::creating::ControlStore;
 use waybill_control::terms::holder::{claim_name, parse_claim, term_name};
 use waybill_control::terms::{Heart, NetPulse, OfficeMeta};
 use waybill_meta::{Batch, MetaError, MetaStore, SlateHome, SlateOptions};
-use waybill_rt::{RealClock, RealNet, SeededEntropy, SharedClock, SharedNet, Supervisor};
+use waybill_rt::{RealClock, RealNet, SeededEntropy, SharedClock, SharedNet, Supervisor, VirtualClock};
 use waybill_store::{MemoryStore, ObjectStore};
-use waybill_types::{BrokerId, Incarnation};
+use waybill_types::{BrokerId, Incarnation, TimestampMs};
 
 struct Bucket {
     control: MemoryStore,
@@ -194,4 +194,21 @@ async fn a_store_that_fails_is_waited_for_and_then_named() {
     let hasty = ControlStore { budget: Duration::from_millis(200), ..io };
     let failed = claiming::claim(&hasty, NodeChoice::Fixed(BrokerId(1)), &process).await;
     assert!(matches!(failed, Err(ClaimError::Store(_))), "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stood_still_looks_for_a_higher_term_and_who_did_not_asks_nothing() {
+    let control = MemoryStore::default();
+    let clock: SharedClock = VirtualClock::shared(TimestampMs(0));
+    let io = ControlStore::new(Arc::new(control.clone()), Arc::clone(&clock), SeededEntropy::shared(1));
+    let seconds = Duration::from_secs;
+    control.put(&term_name(5), vec!["another's".into()]).await.unwrap();
+    let mut watching = Box::pin(io.overtaken(4));
+    assert!(tokio::time::timeout(seconds(60), &mut watching).await.is_err(), "nobody looks without a reason");
+    let mut own = Box::pin(io.overtaken(5));
+    assert!(tokio::time::timeout(seconds(1), &mut own).await.is_err());
+    // As after SIGSTOP: the clock has gone on, and no timer has fired meanwhile.
+    tokio::time::advance(seconds(2)).await;
+    assert_eq!(tokio::time::timeout(seconds(1), &mut watching).await, Ok(5));
+    assert!(tokio::time::timeout(seconds(1), &mut own).await.is_err(), "its own term is not a higher one");
 }

@@ -1,6 +1,7 @@
 //! Metadata stores that have one owner at a time, and where they are opened.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{BoxFuture, Either, select};
 use futures::{FutureExt, StreamExt};
@@ -9,6 +10,9 @@ use waybill_rt::{SharedClock, Supervisor};
 
 use crate::api::{MetaError, MetaStore, SharedMeta};
 use crate::slate::{SlateMeta, SlateOptions, SlateReader};
+
+/// The first pause before a request is tried again; doubled up to 32 times as much.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// A metadata store that this process owns until it ends: by its first failed commit, a newer owner, or a close.
 pub trait OwnedMeta: MetaStore {
@@ -81,10 +85,18 @@ impl MetaHome for SlateHome {
 impl SlateHome {
     async fn read(&self) -> Result<Option<SharedMeta>, MetaError> {
         let manifests = Path::from(format!("{}/manifest", self.path));
-        match self.store.list(Some(&manifests)).next().await {
-            None => return Ok(None),
-            Some(Err(error)) => return Err(MetaError::Unreadable(error.to_string().into())),
-            Some(Ok(_)) => {}
+        let mut tries = 0;
+        loop {
+            match self.store.list(Some(&manifests)).next().await {
+                None => return Ok(None),
+                Some(Ok(_)) => break,
+                Some(Err(error)) if tries >= self.options.store_retries => {
+                    return Err(MetaError::Unreadable(error.to_string().into()));
+                }
+                // What else is asked of the store is tried again by SlateDB.
+                Some(Err(_)) => self.clock.sleep(FIRST_PAUSE * (1 << tries.min(5))).await,
+            }
+            tries += 1;
         }
         let reader =
             SlateReader::open(Arc::clone(&self.store), &self.path, self.options.store_retries).await?;

@@ -92,6 +92,7 @@ fn refuse(place: &Place) {
     expect(place.start_on("s3://nowhere/one"), &["s3://nowhere/one", place.word_for_a_missing_bucket()]);
     let elsewhere = ["--wal-storage", "s3://waybill/elsewhere"];
     expect(place.start(free_port().unwrap(), &elsewhere), &["--wal-storage", "Nothing was changed"]);
+    expect(place.start(free_port().unwrap(), &["--rpc", "0.0.0.0:0"]), &["--rpc 0.0.0.0:0"]);
     // None of them has disturbed the one that runs.
     produce(&producer, &mut sent, Duration::from_millis(100));
     producer.flush(Duration::from_secs(60)).unwrap();

@@ -111,3 +111,16 @@ fn only_the_latest_attempt_closes_a_chain_and_only_once() {
     assert!(closed.ledger().may_delete(8, false) && closed.ledger().may_delete(40, false));
     assert!(!closed.ledger().may_delete(9, false) && !closed.ledger().may_delete(8, true));
 }
+
+#[test]
+fn the_next_attempt_of_an_owner_is_later_than_all_before_it() {
+    let meta = registered();
+    for (term, expected) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+        let attempt = rules(&meta).next_attempt(term);
+        assert_eq!(attempt, Attempt { term, number: expected });
+        block_on(meta.commit(rules(&meta).begin(attempt).unwrap().0)).unwrap();
+    }
+    // An owner of an earlier term finds no attempt that counts.
+    let late = rules(&meta).next_attempt(4);
+    assert_eq!(rules(&meta).begin(late), Err(Refusal::Superseded));
+}
