@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use waybill_control::settings::RetentionClock as Clock;
+use waybill_control::settings::{RetentionClock as Clock, TopicSettings};
 use waybill_control::{PartitionHost, Topic};
 use waybill_meta::{Batch, MetaError};
-use waybill_storage::{LogEngine, Retention, RetentionClock};
+use waybill_storage::{CleanRules, LogEngine, Retention, RetentionClock};
 use waybill_types::{PartitionId, TopicId, TopicPartition};
 
 /// The log engine as the controller sees it.
@@ -25,6 +25,18 @@ impl EngineHost {
 
 fn ids(topic: TopicId, partitions: Range<i32>) -> Vec<TopicPartition> {
     partitions.map(|partition| TopicPartition::new(topic, PartitionId(partition))).collect()
+}
+
+fn clean_rules(settings: &TopicSettings) -> CleanRules {
+    CleanRules {
+        delete_retention_ms: settings.delete_retention_ms,
+        min_dirty_ratio: f64::from(settings.min_dirty_millionths) / 1_000_000.0,
+        min_lag_ms: settings.min_compaction_lag_ms,
+        max_lag_ms: settings.max_compaction_lag_ms,
+        segment_bytes: settings.segment_bytes,
+        segment_ms: settings.segment_ms,
+        max_decompressed_bytes: settings.max_decompressed_bytes,
+    }
 }
 
 impl PartitionHost for EngineHost {
@@ -46,6 +58,7 @@ impl PartitionHost for EngineHost {
                 },
             },
         );
+        self.engine.set_cleaning(topic.id, settings.compact.then(|| clean_rules(settings)));
         if let Err(error) = self.engine.add_partitions(ids(topic.id, new_partitions)) {
             // The records are the ones contributed a moment ago.
             tracing::error!(topic = &*topic.name, %error, "new partitions can not be opened");

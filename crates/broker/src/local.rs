@@ -18,7 +18,7 @@ use waybill_rt::{
 use waybill_security::{
     AllowAll, Gate, SharedAudit, SharedAuthorizer, SharedQuotas, TracingAudit, Unlimited,
 };
-use waybill_storage::{EngineDeps, EngineOptions, LogEngine, WalDriver};
+use waybill_storage::{CompactionOptions, EngineDeps, EngineOptions, LogEngine, WalDriver};
 use waybill_wal::{DirLock, FileWalOptions, LockError, RingOptions, WriterMode};
 
 use crate::broker::Broker;
@@ -235,6 +235,7 @@ impl LocalNode {
             term: ground.term,
             retention_check: kafka.kafka_ms("log.retention.check.interval.ms"),
             producer_expiration_ms: kafka.kafka_number("producer.id.expiration.ms"),
+            compaction: compaction(kafka, options.engine.compaction.clone()),
             ..options.engine
         };
         let engine = if options.storage.is_far_away() { engine.far_away() } else { engine };
@@ -281,6 +282,21 @@ impl LocalNode {
             seat.leave().await;
         }
         ended.and(closed)
+    }
+}
+
+/// What Kafka's keys say about compaction.
+fn compaction(kafka: &BrokerConfig, engine: CompactionOptions) -> CompactionOptions {
+    let rate = kafka.kafka_text("log.cleaner.io.max.bytes.per.second");
+    let rate = rate.and_then(|text| text.trim().parse::<f64>().ok()).filter(|rate| *rate > 0.0);
+    CompactionOptions {
+        clean: kafka.kafka_bool("log.cleaner.enable"),
+        check: kafka.kafka_ms("log.cleaner.backoff.ms"),
+        // Kafka's default is without bound; here it is one that nobody else notices.
+        bytes_per_second: rate
+            .filter(|rate| *rate < 1e18)
+            .map_or(engine.bytes_per_second, |rate| rate.max(1.0) as u64),
+        ..engine
     }
 }
 

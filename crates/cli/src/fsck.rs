@@ -124,6 +124,7 @@ fn as_json(report: &FsckReport, moved: bool) -> Value {
         "topics": report.topics,
         "partitions": report.partitions,
         "segments": report.segments,
+        "partition_segments": report.partition_segments,
         "segment_bytes": report.segment_bytes,
         "wal_objects": report.wal_objects,
         "wal_records": report.wal_records,

@@ -56,6 +56,18 @@ pub struct TopicSettings {
     pub retention_bytes: Option<u64>,
     /// Which clock retention by time goes by.
     pub retention_clock: RetentionClock,
+    /// How long tombstones stay in the clean part of a compacted log, in ms.
+    pub delete_retention_ms: i64,
+    /// Which share of a log must be dirty before it is compacted, in millionths.
+    pub min_dirty_millionths: u32,
+    /// Records newer than this are not compacted, in ms.
+    pub min_compaction_lag_ms: i64,
+    /// Records older than this are compacted whatever is dirty, in ms.
+    pub max_compaction_lag_ms: i64,
+    /// The longest active end of a compacted log, in bytes.
+    pub segment_bytes: u64,
+    /// The oldest active end of a compacted log, in ms.
+    pub segment_ms: i64,
     /// How far back a fetch is an ordinary read, in ms; `None` is without bound.
     pub live_window_ms: Option<i64>,
     /// Whether only batch headers are validated.
@@ -97,6 +109,13 @@ impl TopicSettings {
             } else {
                 RetentionClock::Record
             },
+            delete_retention_ms: number("delete.retention.ms"),
+            min_dirty_millionths: (value("min.cleanable.dirty.ratio").trim().parse().unwrap_or(0.5_f64)
+                * 1_000_000.0) as u32,
+            min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            segment_bytes: number("segment.bytes").unsigned_abs(),
+            segment_ms: number("segment.ms"),
             live_window_ms: bounded(number("waybill.live.window.ms")),
             validate_header_only: value("waybill.validate") == "header",
         }
@@ -125,6 +144,8 @@ mod tests {
         let settings = TopicSettings::read(&set, &broker);
         assert_eq!(settings.retention_ms, Some(604_800_000));
         assert!(settings.delete && !settings.compact);
+        assert_eq!((settings.min_dirty_millionths, settings.delete_retention_ms), (500_000, 86_400_000));
+        assert_eq!((settings.segment_bytes, settings.segment_ms), (1 << 30, 604_800_000));
         let broker = BrokerConfigs::from([("log.retention.ms", "1000")]);
         assert_eq!(TopicSettings::read(&set, &broker).retention_ms, Some(1000));
         set.insert("retention.ms".to_owned(), "-1".to_owned());

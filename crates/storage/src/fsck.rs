@@ -75,6 +75,8 @@ pub struct FsckReport {
     pub partitions: u64,
     /// Segments that the index names.
     pub segments: u64,
+    /// Those of them that hold one partition only.
+    pub partition_segments: u64,
     /// Their bytes, as the metadata has them.
     pub segment_bytes: u64,
     /// Objects of the log above its trim that hold batches.

@@ -30,6 +30,8 @@ pub(crate) struct StorageMetrics {
     pub(crate) compaction_failures: Counter,
     pub(crate) compaction_waits: Counter,
     pub(crate) compaction_memory: Gauge,
+    pub(crate) cleaned: Counter,
+    pub(crate) cleaned_records: Counter,
 }
 
 impl Default for StorageMetrics {
@@ -58,6 +60,8 @@ impl Default for StorageMetrics {
             compaction_failures: Counter::default(),
             compaction_waits: Counter::default(),
             compaction_memory: Gauge::default(),
+            cleaned: Counter::default(),
+            cleaned_records: Counter::default(),
         }
     }
 }
@@ -109,5 +113,8 @@ impl StorageMetrics {
         metrics.register("log_compaction_waits", help, self.compaction_waits.clone());
         let help = "Bytes that compaction holds in memory";
         metrics.register("log_compaction_memory_bytes", help, self.compaction_memory.clone());
+        metrics.register("log_cleaned_logs", "Logs compacted", self.cleaned.clone());
+        let help = "Records dropped by log compaction";
+        metrics.register("log_cleaned_records", help, self.cleaned_records.clone());
     }
 }

@@ -132,6 +132,14 @@ impl Tail {
         self.drop_front();
     }
 
+    /// Forgets what is in segments and wholly below `end`: they hold something else there now.
+    pub(crate) fn forget(&mut self, end: Offset) {
+        let end = end.min(self.committed_end);
+        while self.entries.front().is_some_and(|entry| entry.header.last_offset < end) {
+            self.entries.pop_front();
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.unflushed_bytes = 0;
@@ -219,6 +227,17 @@ mod tests {
         tail.evict(Offset(15));
         assert_eq!(tail.read(Offset(15), Offset(21), 100, true), TailRead::Below);
         assert_eq!(found(tail.read(Offset(16), Offset(21), 100, true)), [16]);
+    }
+
+    #[test]
+    fn what_segments_hold_otherwise_is_forgotten() {
+        let mut tail = tail();
+        tail.flushed(Offset(16));
+        tail.forget(Offset(15));
+        assert_eq!(tail.read(Offset(12), Offset(21), 100, true), TailRead::Below);
+        tail.forget(Offset(21));
+        assert_eq!(found(tail.read(Offset(16), Offset(21), 100, true)), [16], "it is nowhere else yet");
+        assert_eq!(tail.unflushed_bytes(), 10);
     }
 
     #[test]

@@ -8,7 +8,6 @@ const NO_REPLICAS: &str = "the store keeps the copies; brokers hold no replicas"
 const NO_LOCAL_SEGMENTS: &str = "segments are cut by the write-ahead log, for all partitions together";
 const NO_TIERS: &str = "every segment lies in the store already; there is no second tier to copy to";
 const ALWAYS_SYNCED: &str = "every ack waits until its records are durable";
-const NOT_COMPACTED_YET: &str = "log compaction is not built yet: every record is kept";
 const NO_SHARE_GROUPS: &str = "share groups are not built yet";
 
 const fn def(
@@ -56,7 +55,7 @@ pub static TOPIC_CONFIGS: &[ConfigDef] = &[
         Long,
         "86400000",
         Rule::AtLeast(0),
-        Inert(NOT_COMPACTED_YET),
+        Honoured,
         "log.cleaner.delete.retention.ms",
     ),
     def("errors.deadletterqueue.group.enable", Boolean, "false", Rule::Any, Inert(NO_SHARE_GROUPS), ""),
@@ -101,7 +100,7 @@ pub static TOPIC_CONFIGS: &[ConfigDef] = &[
         Long,
         "9223372036854775807",
         Rule::AtLeast(1),
-        Inert(NOT_COMPACTED_YET),
+        Honoured,
         "log.cleaner.max.compaction.lag.ms",
     ),
     def(
@@ -137,22 +136,8 @@ pub static TOPIC_CONFIGS: &[ConfigDef] = &[
         Honoured,
         "log.message.timestamp.type",
     ),
-    def(
-        "min.cleanable.dirty.ratio",
-        Double,
-        "0.5",
-        Rule::Share,
-        Inert(NOT_COMPACTED_YET),
-        "log.cleaner.min.cleanable.ratio",
-    ),
-    def(
-        "min.compaction.lag.ms",
-        Long,
-        "0",
-        Rule::AtLeast(0),
-        Inert(NOT_COMPACTED_YET),
-        "log.cleaner.min.compaction.lag.ms",
-    ),
+    def("min.cleanable.dirty.ratio", Double, "0.5", Rule::Share, Honoured, "log.cleaner.min.cleanable.ratio"),
+    def("min.compaction.lag.ms", Long, "0", Rule::AtLeast(0), Honoured, "log.cleaner.min.compaction.lag.ms"),
     def(
         "min.insync.replicas",
         Int,
@@ -169,14 +154,7 @@ pub static TOPIC_CONFIGS: &[ConfigDef] = &[
     def("remote.storage.enable", Boolean, "false", Rule::Any, Refused(NO_TIERS), ""),
     def("retention.bytes", Long, "-1", Rule::AtLeast(-1), Honoured, "log.retention.bytes"),
     def("retention.ms", Long, "604800000", Rule::AtLeast(-1), Honoured, "log.retention.ms"),
-    def(
-        "segment.bytes",
-        Int,
-        "1073741824",
-        Rule::AtLeast(1 << 20),
-        Inert(NO_LOCAL_SEGMENTS),
-        "log.segment.bytes",
-    ),
+    def("segment.bytes", Int, "1073741824", Rule::AtLeast(1 << 20), Honoured, "log.segment.bytes"),
     def(
         "segment.index.bytes",
         Int,
@@ -186,7 +164,7 @@ pub static TOPIC_CONFIGS: &[ConfigDef] = &[
         "log.index.size.max.bytes",
     ),
     def("segment.jitter.ms", Long, "0", Rule::AtLeast(0), Inert(NO_LOCAL_SEGMENTS), "log.roll.jitter.ms"),
-    def("segment.ms", Long, "604800000", Rule::AtLeast(1), Inert(NO_LOCAL_SEGMENTS), "log.roll.ms"),
+    def("segment.ms", Long, "604800000", Rule::AtLeast(1), Honoured, "log.roll.ms"),
     def(
         "unclean.leader.election.enable",
         Boolean,

@@ -107,6 +107,12 @@ impl Attributes {
         if on { Self(self.0 | Self::TRANSACTIONAL) } else { Self(self.0 & !Self::TRANSACTIONAL) }
     }
 
+    /// The same attributes with the delete horizon bit set or cleared.
+    #[must_use]
+    pub const fn with_delete_horizon(self, on: bool) -> Self {
+        if on { Self(self.0 | Self::DELETE_HORIZON) } else { Self(self.0 & !Self::DELETE_HORIZON) }
+    }
+
     /// The same attributes with the control bit set or cleared.
     #[must_use]
     pub const fn with_control(self, on: bool) -> Self {

@@ -8,6 +8,7 @@
 //! - [`record`]: one record; [`records`]: a batch's records.
 //! - [`patch`]: writing offsets, epochs, timestamps in place.
 //! - [`validate`]: what Kafka checks before it appends, and what it corrects.
+//! - [`thin`]: what log compaction leaves of a batch.
 //! - [`builder`]: making batches; [`control`]: the markers that end transactions.
 
 pub mod builder;
@@ -19,6 +20,7 @@ pub mod record;
 pub mod records;
 mod scan;
 pub mod split;
+pub mod thin;
 pub mod validate;
 mod varint;
 pub mod view;
@@ -32,5 +34,6 @@ pub use record::{Record, RecordHeader};
 pub use records::Records;
 pub use scan::RecordFacts;
 pub use split::{Batches, split_batches};
+pub use thin::{RawRecord, RawRecords, ThinBatch};
 pub use validate::{BodyCheck, Origin, Policy, PreparedBatch, Validated, prepare, sole_batch_len, validate};
 pub use view::RecordBatch;

@@ -6,6 +6,7 @@ use waybill_meta::{ObjectId, ObjectLife};
 use waybill_types::{PartitionId, TopicPartition};
 
 use super::{Facts, FsckReport, PartitionFacts};
+use crate::index::Slice;
 
 pub(super) fn check(facts: &Facts, report: &mut FsckReport) {
     names(facts, report);
@@ -47,6 +48,11 @@ fn slices(name: &str, partition: &PartitionFacts, report: &mut FsckReport) {
         let what = format!("its log starts at {}, behind its end {}", record.log_start, record.committed_end);
         report.error(name, what);
     }
+    if record.cleaned_end > record.committed_end {
+        let what =
+            format!("it is compacted up to {}, behind its end {}", record.cleaned_end, record.committed_end);
+        report.error(name, what);
+    }
     let mut next = record.log_start;
     let mut bytes = 0;
     for (base, slice) in &partition.index {
@@ -79,10 +85,12 @@ fn slices(name: &str, partition: &PartitionFacts, report: &mut FsckReport) {
 
 /// What the index names is live, and named as often as it says.
 fn uses(facts: &Facts, report: &mut FsckReport) {
-    let mut uses: BTreeMap<ObjectId, u32> = BTreeMap::new();
+    let mut uses: BTreeMap<ObjectId, (u32, u64)> = BTreeMap::new();
     for (id, partition) in &facts.partitions {
         for (base, slice) in &partition.index {
-            *uses.entry(slice.object).or_default() += 1;
+            let (named, bytes) = uses.entry(slice.object).or_default();
+            *named += 1;
+            *bytes += Slice::bytes_of(slice);
             let life = facts.objects.get(&slice.object).map(|object| object.life);
             if life != Some(ObjectLife::Live) {
                 let object = crate::segment::object_name(slice.object);
@@ -94,7 +102,11 @@ fn uses(facts: &Facts, report: &mut FsckReport) {
         }
     }
     for (id, object) in facts.objects.iter().filter(|(_, object)| object.life == ObjectLife::Live) {
-        let named = uses.get(id).copied().unwrap_or(0);
+        let (named, bytes) = uses.get(id).copied().unwrap_or_default();
+        if bytes.saturating_add(object.dead) > object.size {
+            let what = format!("{bytes} bytes of it are named and {} dead, of {}", object.dead, object.size);
+            report.note(crate::segment::object_name(*id), what);
+        }
         // What deleted topics named is taken away piece by piece.
         if named > object.slices {
             let what = format!("the index names it {named} times, its record says {}", object.slices);

@@ -98,6 +98,9 @@ fn compare(
     report: &mut FsckReport,
 ) {
     let name = object_name(id);
+    let first = directory.slices.first().map(|slice| slice.partition);
+    let own = directory.slices.iter().all(|slice| Some(slice.partition) == first);
+    report.partition_segments += u64::from(own);
     if facts.cluster != Some(directory.cluster) || directory.object != id {
         let what = format!("it says that it is object {} of cluster {}", directory.object, directory.cluster);
         report.error(&name, what);

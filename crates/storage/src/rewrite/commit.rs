@@ -146,12 +146,17 @@ impl Shared {
 /// Makes memory show what is durable.
 fn show(stretch: Accepted) {
     let partition = stretch.partition;
+    let end = stretch.inputs.last().map(|slice| slice.record.last_offset.next());
     if let Some(index) = &mut *partition.index.lock() {
         index.replace(&stretch.inputs, stretch.outputs);
     }
     if let Some(committed) = stretch.committed {
         partition.segment_bytes.store(committed.bytes, Ordering::Relaxed);
         *partition.committed.lock() = committed;
+        // Records that memory still has from before must not be read with what segments say of transactions now.
+        if let Some(end) = end {
+            partition.durable.lock().tail.forget(end);
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::shared::Shared;
 const GAP: u64 = 16 << 10;
 /// One request reads about this much.
 const REQUEST: u64 = 8 << 20;
+/// A slice that is read piece by piece is read in pieces of about this much.
+const CHUNK: u64 = 1 << 20;
 
 /// A slice that was read whole and found sound.
 pub(crate) struct SoundSlice {
@@ -70,6 +72,70 @@ pub(crate) fn requests(extents: impl Iterator<Item = Range<u64>>) -> Vec<Range<u
         }
     }
     requests
+}
+
+/// Reads a slice of any length from its start, some whole blocks at a time.
+pub(crate) struct SliceReader<'a> {
+    shared: &'a Shared,
+    slice: Arc<Slice>,
+    index: SliceIndex,
+    next: usize,
+    /// All of it, when it is small.
+    whole: Option<Bytes>,
+}
+
+impl<'a> SliceReader<'a> {
+    /// Begins to read a slice: a small one in one request.
+    pub(crate) async fn open(shared: &'a Shared, slice: &Arc<Slice>) -> Result<Self, RewriteError> {
+        let (record, slice) = (&slice.record, Arc::clone(slice));
+        let range = extent(&slice);
+        if range.end - range.start <= CHUNK {
+            let sound = shared.read_slices(std::slice::from_ref(&slice)).await?;
+            let sound = sound.into_iter().next().ok_or(RewriteError::GaveUp)?;
+            return Ok(Self { shared, slice, index: sound.index, next: 0, whole: Some(sound.data) });
+        }
+        let index = record.index_position..record.index_position.saturating_add(record.index_length);
+        let bytes = shared.read_range(record.object, index).await?;
+        let index = parse_slice_index(&bytes)
+            .map_err(|fault| RewriteError::Damaged(record.object, fault.to_string()))?;
+        Ok(Self { shared, slice, index, next: 0, whole: None })
+    }
+
+    /// The next whole batches, held against their checksums; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, RewriteError> {
+        let record = &self.slice.record;
+        let count = self.index.blocks.len();
+        if self.next >= count {
+            return Ok(None);
+        }
+        if let Some(whole) = self.whole.take() {
+            self.next = count;
+            return Ok(Some(whole));
+        }
+        let start = self.index.start_of(self.next, record.data_length);
+        let ends = (self.next + 1..=count).map(|at| (at, self.index.start_of(at, record.data_length)));
+        let mut end = (self.next + 1, self.index.start_of(self.next + 1, record.data_length));
+        for (at, position) in ends {
+            if position.saturating_sub(start) > CHUNK {
+                break;
+            }
+            end = (at, position);
+        }
+        let range = record.data_position + start..record.data_position + end.1.max(start);
+        let bytes = self.shared.read_range(record.object, range).await?;
+        let sound = self.index.verify(self.next, end.0, &bytes);
+        sound.map_err(|fault| RewriteError::Damaged(record.object, fault.to_string()))?;
+        self.next = end.0;
+        Ok(Some(bytes))
+    }
+
+    pub(crate) fn index(&self) -> &SliceIndex {
+        &self.index
+    }
+
+    pub(crate) fn into_index(self) -> SliceIndex {
+        self.index
+    }
 }
 
 impl Shared {

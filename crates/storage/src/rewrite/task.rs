@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use waybill_meta::{MetaError, ObjectId, ObjectLife, ObjectRecord};
+use waybill_types::TopicPartition;
 
 use super::RewriteError;
 use super::merge::Merged;
@@ -26,6 +27,8 @@ struct Memory {
     refused: BTreeSet<BTreeSet<ObjectId>>,
     /// Objects that can not be read whole: left as they are until the next start.
     damaged: BTreeSet<ObjectId>,
+    /// Logs that can not be compacted, likewise.
+    unreadable: BTreeSet<TopicPartition>,
     /// The change that was looked at last, and when.
     looked: Option<(u64, Duration)>,
 }
@@ -65,7 +68,7 @@ impl Shared {
     /// Does what there is to do.
     async fn compact_all(&self, memory: &mut Memory) -> Result<(), RewriteError> {
         if self.services.options.compaction.clean {
-            self.clean_all().await?;
+            self.clean_all(&mut memory.unreadable).await?;
         }
         if self.services.options.compaction.merge {
             while self.merge_once(memory).await? {}

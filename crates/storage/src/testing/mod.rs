@@ -52,6 +52,25 @@ pub(crate) fn idempotent(producer: i64, epoch: i16, sequence: i32, records: i32)
     arrive(builder.build_bytes().unwrap())
 }
 
+/// A batch of records with keys, some of them tombstones, from an idempotent producer or from none.
+pub(crate) fn keyed(producer: Option<(i64, i32)>, records: &[(u32, Option<u32>)]) -> PreparedBatch {
+    let mut builder = BatchBuilder::new(Compression::Lz4);
+    if let Some((id, sequence)) = producer {
+        builder = builder.producer(ProducerId(id), ProducerEpoch(0), Sequence(sequence));
+    }
+    for (key, value) in records {
+        let (key, value) = (key.to_be_bytes(), value.map(|value| [value.to_be_bytes(); 8].concat()));
+        let record = NewRecord {
+            timestamp: TimestampMs(1_000),
+            key: Some(&key),
+            value: value.as_deref(),
+            headers: &[("h", Some(b"1"))],
+        };
+        builder.push(record).unwrap();
+    }
+    arrive(builder.build_bytes().unwrap())
+}
+
 /// A batch of a transaction.
 pub(crate) fn transactional(producer: i64, sequence: i32, records: i32) -> PreparedBatch {
     let builder = builder(records, 1_000, 10).transactional(true);

@@ -1,6 +1,7 @@
 //! The engine on stores in memory.
 
 mod chain;
+mod cleaning;
 mod closing;
 mod compaction;
 mod delete;

@@ -3,6 +3,7 @@
 //!
 //! - [`life`]: one life of a process: start, load by clients that retry, death.
 //! - [`model`]: what clients were told, held against what the log shows.
+//! - [`table`]: compacted topics, held against the newest record of each key.
 //! - [`simulate`]: many lives on one disk, by a seed; the same with rules left out.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -10,3 +11,4 @@
 mod life;
 mod model;
 mod simulate;
+mod table;

@@ -7,6 +7,8 @@ use waybill_protocol::batch::{BatchBuilder, NewRecord, Policy, PreparedBatch, pr
 use waybill_protocol::compression::Compression;
 use waybill_types::{ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicPartition};
 
+use crate::table::Tables;
+
 /// A batch that a client has sent and not heard of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent {
@@ -42,6 +44,8 @@ pub(crate) struct Model {
     pub(crate) deleted: Vec<TopicId>,
     pub(crate) acked: u64,
     pub(crate) duplicates: u64,
+    /// Partitions that are compacted.
+    pub(crate) tables: Tables,
     producers: i64,
 }
 
