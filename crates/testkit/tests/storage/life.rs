@@ -420,9 +420,9 @@ impl Life {
         self.end(clock).await;
         let report = fsck(&waybill_storage::Checked { meta, data, wal: None, deep: true }).await;
         let report = report.map_err(|error| error.to_string())?;
-        let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let mut errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
         // The chain's store was not given on purpose: it goes on where the last life ended.
-        match errors.filter(|finding| !finding.what.contains("--wal-storage")).next() {
+        match errors.find(|finding| !finding.what.contains("--wal-storage")) {
             Some(finding) => Err(format!("fsck: {}: {}", finding.at, finding.what)),
             None => Ok(()),
         }

@@ -84,7 +84,11 @@ impl Table {
 fn batch(producer: i64, sequence: i32, transactional: bool, said: &[Said]) -> PreparedBatch {
     let codec = Compression::ALL[said.len() % 5];
     let builder = BatchBuilder::new(codec).transactional(transactional);
-    let mut builder = builder.producer(ProducerId(producer), ProducerEpoch(0), Sequence(sequence));
+    let of = (ProducerId(producer), ProducerEpoch(0), Sequence(sequence));
+    fill(builder.producer(of.0, of.1, of.2), sequence, said)
+}
+
+fn fill(mut builder: BatchBuilder, sequence: i32, said: &[Said]) -> PreparedBatch {
     for (key, value) in said {
         let value = value.map(|value| [value.to_be_bytes(); 20].concat());
         let (key, timestamp) = ([*key], TimestampMs(i64::from(sequence)));
@@ -189,6 +193,23 @@ impl Life {
         Ok(())
     }
 
+    /// Somebody else says something of every key.
+    async fn overwrite(
+        &self,
+        tables: &mut Tables,
+        id: TopicPartition,
+        clock: &SharedClock,
+        round: u32,
+    ) -> Checked {
+        let table = tables.all.get_mut(&id).ok_or("no such table")?;
+        let said: Vec<Said> = (0..KEYS as u8).map(|key| (key, (key % 3 > 0).then_some(round))).collect();
+        let batch = fill(BatchBuilder::new(Compression::None), 0, &said);
+        let appended = self.put(id, batch, AppendInfo::default(), clock).await?;
+        let appended = appended.ok_or_else(|| format!("table {id} does not ack"))?;
+        table.note(&said, appended.base_offset.get(), appended.append_time.get());
+        Ok(())
+    }
+
     async fn begin(
         &self,
         tables: &mut Tables,
@@ -265,6 +286,9 @@ impl Life {
             }
             for _ in 0..12 {
                 self.write(tables, id, clock, &entropy).await?;
+            }
+            for round in 0..2 {
+                self.overwrite(tables, id, clock, round).await?;
             }
         }
         // Time to compact, but not for what was deleted just now to be forgotten.
