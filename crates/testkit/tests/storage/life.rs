@@ -62,7 +62,7 @@ impl Setup {
                 ..EngineOptions::default()
             },
             rules: CleanRules {
-                delete_retention_ms: 500 << entropy.below(4),
+                delete_retention_ms: 200 << entropy.below(3),
                 min_dirty_ratio: 0.1 + entropy.below(4) as f64 / 10.0,
                 segment_bytes: 1 << entropy.below(12),
                 segment_ms: 20 << entropy.below(5),
@@ -81,7 +81,7 @@ fn compaction(entropy: &SeededEntropy) -> CompactionOptions {
     CompactionOptions {
         budget_bytes: 2_000 << entropy.below(4),
         bytes_per_second: entropy.below(2) * 200_000,
-        check: ms(5, 60),
+        check: ms(10, 120),
         partition_bytes: 500 << entropy.below(5),
         fan_in: 2 + entropy.below(8) as usize,
         // Whatever saves a request pays.

@@ -164,13 +164,13 @@ const TRIES: u64 = 2_000;
 #[test]
 fn each_rule_left_out_is_caught() {
     let mutants = [
-        (Sabotage::DuplicateAckedInFlight, false, 0),
+        (Sabotage::DuplicateAckedInFlight, false, 35),
         (Sabotage::SnapshotOfMemory, false, 63),
-        (Sabotage::CommitWithoutSnapshot, false, 3),
-        (Sabotage::DeleteBeforeCommit, false, 7),
+        (Sabotage::CommitWithoutSnapshot, false, 0),
+        (Sabotage::DeleteBeforeCommit, false, 2),
         (Sabotage::CommitWithoutInputs, false, 0),
-        (Sabotage::CommitWithoutPrepare, true, 63),
-        (Sabotage::CleanBeyondStable, false, 10),
+        (Sabotage::CommitWithoutPrepare, true, 5),
+        (Sabotage::CleanBeyondStable, false, 0),
         (Sabotage::DropTombstonesEarly, false, 0),
         (Sabotage::DropLastBatch, false, 0),
     ];
