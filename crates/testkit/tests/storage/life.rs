@@ -192,7 +192,7 @@ impl Life {
                 let store = DiskStore::open(disk.shared(), root, Running::Inline);
                 Arc::new(store.map_err(|error| down(&error))?)
             }
-            Log::Chain(store, _) => Arc::new(measured(store, clock, &SeededEntropy::shared(seed ^ 1))),
+            Log::Chain(store, ..) => Arc::new(measured(store, clock, &SeededEntropy::shared(seed ^ 1))),
         };
         let supervisor = Supervisor::default();
         let mut engine = setup.engine.clone();

@@ -169,8 +169,8 @@ fn each_rule_left_out_is_caught() {
         (Sabotage::CommitWithoutSnapshot, false, 0),
         (Sabotage::DeleteBeforeCommit, false, 2),
         (Sabotage::CommitWithoutInputs, false, 0),
-        (Sabotage::CommitWithoutPrepare, true, 5),
-        (Sabotage::CleanBeyondStable, false, 0),
+        (Sabotage::CommitWithoutPrepare, true, 62),
+        (Sabotage::CleanBeyondStable, false, 43),
         (Sabotage::DropTombstonesEarly, false, 0),
         (Sabotage::DropLastBatch, false, 0),
     ];
