@@ -8,9 +8,8 @@ use futures::FutureExt;
 use waybill_meta::{Batch, Record, RedbMeta, SharedMeta, TopicNameRecord, TopicRecord, keys};
 use waybill_rt::{Disk, Entropy, Metrics, Running, SeededEntropy, SharedClock, SharedEntropy, Supervisor};
 use waybill_storage::{
-    Ack, AppendError, AppendInfo, ChainWalDriver, CleanRules, CompactionOptions, EngineDeps, EngineOptions,
-    FileWalDriver, LogEngine, Partition, Prices, ReadBound, ReadError, ReadRequest, Sabotage, Severity,
-    WalDriver, fsck,
+    Ack, AppendError, AppendInfo, ChainWalDriver, CleanRules, EngineDeps, EngineOptions, FileWalDriver,
+    LogEngine, Partition, ReadBound, ReadError, ReadRequest, Sabotage, Severity, WalDriver, fsck,
 };
 use waybill_store::{DiskStore, Limits, Measured, SharedStore, StoreMetrics};
 use waybill_testkit::disk::SimDisk;
@@ -21,6 +20,7 @@ use waybill_wal::chain::pace::PaceOptions;
 use waybill_wal::{FileWalOptions, Pace, RingOptions, WriterMode};
 
 use crate::model::{Checked, Model, Sent};
+use crate::table::busy_compaction;
 
 const ROOT: &str = "/root";
 /// Batches of one producer in flight (`max.in.flight.requests.per.connection`).
@@ -48,7 +48,7 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn draw(entropy: &SeededEntropy, sabotage: Sabotage) -> Self {
         let cache = entropy.below(3) as usize * 8_000;
-        let compaction = compaction(entropy);
+        let compaction = busy_compaction(entropy);
         Self {
             engine: EngineOptions {
                 log_cache_bytes: cache,
@@ -72,24 +72,6 @@ impl Setup {
             file_size: 32 << (10 + entropy.below(2)),
             longest_pace_ms: entropy.below(6),
         }
-    }
-}
-
-/// Compaction that is busy all the time, with so little memory that nothing fits at once, and hasty about what is dead.
-fn compaction(entropy: &SeededEntropy) -> CompactionOptions {
-    let ms = |from: u64, spread: u64| Duration::from_millis(from + entropy.below(spread));
-    CompactionOptions {
-        budget_bytes: 2_000 << entropy.below(4),
-        bytes_per_second: entropy.below(2) * 200_000,
-        check: ms(10, 120),
-        partition_bytes: 500 << entropy.below(5),
-        fan_in: 2 + entropy.below(8) as usize,
-        // Whatever saves a request pays.
-        prices: Prices { put: 0.01, get: 0.001, gib_month: 1e9, gib_moved: 0.0, ..Prices::default() },
-        grace: ms(0, 1 + 40 * entropy.below(2)),
-        orphan_sweep: ms(20, 300),
-        prepared_for: ms(30, 300),
-        ..CompactionOptions::default()
     }
 }
 

@@ -12,7 +12,10 @@ use waybill_protocol::batch::{
 };
 use waybill_protocol::compression::Compression;
 use waybill_rt::{Entropy, SeededEntropy, SharedClock};
-use waybill_storage::{AppendError, AppendInfo, AppendOrigin, Appended, Marker, ReadBound, ReadRequest};
+use waybill_storage::{
+    AppendError, AppendInfo, AppendOrigin, Appended, CompactionOptions, Marker, Prices, ReadBound,
+    ReadRequest,
+};
 use waybill_types::{
     CoordinatorEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs, TopicId, TopicPartition,
 };
@@ -27,6 +30,24 @@ type Said = (u8, Option<u32>);
 const KEYS: u64 = 12;
 /// How long a client waits for an ack before it does something else.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Compaction that is busy all the time, with so little memory that nothing fits at once, and hasty about what is dead.
+pub(crate) fn busy_compaction(entropy: &SeededEntropy) -> CompactionOptions {
+    let ms = |from: u64, spread: u64| Duration::from_millis(from + entropy.below(spread));
+    CompactionOptions {
+        budget_bytes: 2_000 << entropy.below(4),
+        bytes_per_second: entropy.below(2) * 200_000,
+        check: ms(10, 120),
+        partition_bytes: 500 << entropy.below(5),
+        fan_in: 2 + entropy.below(8) as usize,
+        // Whatever saves a request pays.
+        prices: Prices { put: 0.01, get: 0.001, gib_month: 1e9, gib_moved: 0.0, ..Prices::default() },
+        grace: ms(0, 1 + 40 * entropy.below(2)),
+        orphan_sweep: ms(20, 300),
+        prepared_for: ms(30, 300),
+        ..CompactionOptions::default()
+    }
+}
 
 #[derive(Debug, Clone)]
 struct Transaction {
