@@ -4,6 +4,7 @@
 //! it is answered, and what follows it starts after its answer: a pipelined OffsetCommit then OffsetFetch must not
 //! read the old offset.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,20 @@ use waybill_rt::{Budget, BudgetPermit, SharedClock, Stream};
 use super::outbox::{self, Answered, Ended, Patience, Pending};
 
 /// Requests of one connection that may be under way at once. A client without linger sends each record in a request of its
-/// own, and an ack takes as long as a bucket does: 5,000 records a second at 400 ms are 2,000 requests under way. What they hold is
-/// bounded in bytes, by the budgets of frames, of the write-ahead log and of responses.
+/// own, and an ack takes as long as a bucket does: 5,000 records a second at 400 ms are 2,000 requests under way.
 pub const MAX_IN_FLIGHT: usize = 4096;
+
+/// So many may be, however large their frames are.
+const ANY_SIZE: usize = 64;
+
+/// More may be only while their frames have no more bytes than this together: a request under way may hold what it asked for,
+/// which no other budget counts.
+const SMALL_TOGETHER: usize = 4 << 20;
+
+/// Whether another request may be under way beside `in_flight`, when their frames and its own have so many bytes.
+fn may_start(in_flight: usize, bytes: usize) -> bool {
+    in_flight < if bytes <= SMALL_TOGETHER { MAX_IN_FLIGHT } else { ANY_SIZE }
+}
 
 /// What turns frames into responses.
 pub trait Service: Send + 'static {
@@ -95,8 +107,8 @@ pub async fn serve(
     let (answered, seen) = watch::channel(Answered::default());
     let patience = Patience { look: limits.frame_timeout, idle: limits.idle, memory: limits.memory.clone() };
     let writer = outbox::run(write, receiver, answered, Arc::clone(&clock), patience);
-    let reader =
-        Reader { input: BufReader::with_capacity(16 << 10, read), limits, clock, seen, sender, sent: 0 };
+    let input = BufReader::with_capacity(16 << 10, read);
+    let reader = Reader { input, limits, clock, seen, sender, sent: 0, under_way: VecDeque::new(), bytes: 0 };
     tokio::pin!(writer);
     let reading = reader.run(service);
     tokio::pin!(reading);
@@ -118,6 +130,9 @@ struct Reader<R> {
     seen: watch::Receiver<Answered>,
     sender: mpsc::Sender<Pending>,
     sent: u64,
+    /// The lengths of the frames of the last requests, those that were not answered when it was last looked; and their sum.
+    under_way: VecDeque<usize>,
+    bytes: usize,
 }
 
 impl<R: AsyncRead + Unpin + Send> Reader<R> {
@@ -129,10 +144,10 @@ impl<R: AsyncRead + Unpin + Send> Reader<R> {
             let permit = self.limits.frames.take(length).await;
             let frame = self.body(length).await?;
             let exclusive = service.is_exclusive(&frame);
-            if exclusive || self.in_flight() >= MAX_IN_FLIGHT as u64 {
-                self.wait_for(if exclusive { self.sent } else { self.sent + 1 - MAX_IN_FLIGHT as u64 })
-                    .await?;
+            if exclusive {
+                self.wait_for(self.sent).await?;
             }
+            self.wait_for_room(length).await?;
             let pending = service.start(frame).await;
             drop(permit);
             if self.sender.send(pending).await.is_err() {
@@ -147,6 +162,22 @@ impl<R: AsyncRead + Unpin + Send> Reader<R> {
 
     fn in_flight(&self) -> u64 {
         self.sent - self.seen.borrow().count
+    }
+
+    /// Waits until a request with a frame of so many bytes may be under way too.
+    async fn wait_for_room(&mut self, length: usize) -> Result<(), Ended> {
+        loop {
+            let in_flight = usize::try_from(self.in_flight()).unwrap_or(usize::MAX);
+            while self.under_way.len() > in_flight {
+                self.bytes -= self.under_way.pop_front().unwrap_or_default();
+            }
+            if may_start(in_flight, self.bytes.saturating_add(length)) {
+                self.under_way.push_back(length);
+                self.bytes = self.bytes.saturating_add(length);
+                return Ok(());
+            }
+            self.wait_for(self.sent - self.in_flight() + 1).await?;
+        }
     }
 
     /// Waits until `count` requests are answered.

@@ -94,6 +94,14 @@ async fn no_more_than_the_limit_are_under_way() {
     assert_eq!((answers.len(), most), (all, MAX_IN_FLIGHT as i32));
 }
 
+#[test]
+fn many_requests_are_under_way_only_while_they_are_small() {
+    assert!(may_start(MAX_IN_FLIGHT - 1, SMALL_TOGETHER));
+    assert!(!may_start(MAX_IN_FLIGHT, 8));
+    assert!(may_start(ANY_SIZE - 1, usize::MAX));
+    assert!(!may_start(ANY_SIZE, SMALL_TOGETHER + 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn forged_lengths_and_stalled_frames_end_the_connection() {
     for forged in [-1i32, 0, 7, 101, i32::MAX, i32::MIN] {
