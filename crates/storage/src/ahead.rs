@@ -11,15 +11,18 @@ use futures::StreamExt;
 use waybill_meta::ObjectId;
 use waybill_types::Offset;
 
-use crate::blocks::Run;
 use crate::engine::LogEngine;
 use crate::index::Slice;
 use crate::partition::Partition;
+use crate::runs::runs;
 use crate::segment::SliceIndex;
 use crate::tail::TailRead;
 
 /// Requests for neighbours under way at once, for one fetch.
 const RUNS: usize = 16;
+
+/// What lies between two slices that are read in one request: reading it is cheaper than another request.
+const GAP: u64 = 64 << 10;
 
 /// Where a chunk begins: object, slice in it, block in that.
 pub(crate) type Place = (ObjectId, u64, usize);
@@ -128,7 +131,7 @@ impl Partition {
         }
         self.load_index().await.ok()?;
         let slice = Arc::clone(self.index.lock().as_ref()?.find(from)?);
-        (slice.whole_length() <= self.services.options.read_ahead_bytes).then_some(slice)
+        (Slice::bytes_of(&slice.record) <= self.services.options.read_ahead_bytes).then_some(slice)
     }
 }
 
@@ -136,20 +139,20 @@ impl LogEngine {
     /// Reads small slices in which reads of several partitions begin into memory, neighbours in one request: a fetch over
     /// many partitions would else wait for the store once for each. It is only an attempt: what is not there afterwards is
     /// loaded by who reads it.
-    pub async fn gather(&self, wanted: &[(Arc<Partition>, Offset)]) {
+    pub async fn gather(&self, wanted: impl Iterator<Item = (Arc<Partition>, Offset)> + Send) {
         let services = &self.shared.services;
-        if services.options.read_ahead_depth <= 1 || wanted.len() <= 1 {
+        if services.options.read_ahead_depth <= 1 {
             return;
         }
         let mut slices = Vec::new();
         for (partition, from) in wanted {
-            if let Some(slice) = partition.small_slice(*from).await
+            if let Some(slice) = partition.small_slice(from).await
                 && let Some(claim) = services.blocks.claim_ahead(&slice, None, 0, partition.serial)
             {
                 slices.push((slice, claim));
             }
         }
-        let runs = Run::of(slices, services.options.read_ahead_bytes);
+        let runs = runs(slices, GAP, services.options.read_ahead_bytes);
         let loads = runs.into_iter().map(|run| services.blocks.load_run(&services.store, run));
         futures::stream::iter(loads).buffer_unordered(RUNS).collect::<Vec<()>>().await;
     }

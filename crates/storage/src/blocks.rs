@@ -12,6 +12,7 @@ use crate::error::ReadError;
 use crate::index::Slice;
 use crate::metrics::StorageMetrics;
 use crate::options::EngineOptions;
+use crate::runs::{Run, cut};
 use crate::segment::{SegmentFault, SliceIndex, object_name, parse_slice_index};
 
 /// A chunk: the blocks of a slice from `first` on, checked.
@@ -99,7 +100,7 @@ impl Blocks {
         if let Some(index) = self.indexes.loaded(key) {
             return Ok(index);
         }
-        let whole = slice.whole_length();
+        let whole = Slice::bytes_of(record);
         let room = (whole <= self.read_ahead)
             .then(|| self.held.try_take(usize::try_from(whole).unwrap_or(usize::MAX)));
         let load = || async {
@@ -126,17 +127,11 @@ impl Blocks {
         name: &str,
         room: BudgetPermit,
     ) -> Result<SliceIndex, ReadError> {
-        let record = &slice.record;
-        let length = slice.whole_length();
-        let range = record.data_position..record.data_position.saturating_add(length);
-        let data = usize::try_from(record.data_length).unwrap_or(usize::MAX);
-        let held = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut bytes = hold(get_exactly(store, name, range).await?, room);
-        let at_end = bytes.get(data..).ok_or_else(|| damaged(name, SegmentFault::Short("slice")))?;
-        let index = parse_slice_index(at_end).map_err(|fault| damaged(name, fault))?;
-        bytes.truncate(data);
-        index.verify(0, index.blocks.len(), &bytes).map_err(|fault| damaged(name, fault))?;
-        self.chunks.put((record.object, record.data_position, 0), bytes, held);
+        let extent = slice.extent();
+        let start = extent.start;
+        let bytes = hold(get_exactly(store, name, extent).await?, room);
+        let (data, index) = cut(&bytes, start, slice).map_err(|fault| damaged(name, fault))?;
+        self.keep_whole(slice, data);
         Ok(index)
     }
 
@@ -248,7 +243,7 @@ impl Blocks {
     }
 
     /// Reads neighbouring small slices with one request. Failures are left to the readers.
-    pub(crate) async fn load_run(&self, store: &SharedStore, run: Run) {
+    pub(crate) async fn load_run(&self, store: &SharedStore, run: Run<Claim>) {
         if self.try_load_run(store, &run).await.is_none() {
             for (_, claim) in &run.slices {
                 self.chunks.not_ahead(claim.0);
@@ -256,24 +251,23 @@ impl Blocks {
         }
     }
 
-    async fn try_load_run(&self, store: &SharedStore, run: &Run) -> Option<()> {
-        let room = self.held.try_take(usize::try_from(run.end - run.start).ok()?)?;
-        let (first, _) = run.slices.first()?;
-        let bytes = get_exactly(store, &object_name(first.record.object), run.start..run.end).await.ok()?;
-        let bytes = hold(bytes, room);
-        for (slice, claim) in &run.slices {
-            let record = &slice.record;
-            let at = usize::try_from(record.data_position - run.start).ok()?;
-            let middle = at + usize::try_from(record.data_length).ok()?;
-            let end = middle + usize::try_from(record.index_length).ok()?;
-            let index = parse_slice_index(bytes.get(middle..end)?).ok()?;
-            let data = bytes.slice(at..middle);
-            index.verify(0, index.blocks.len(), &data).ok()?;
+    async fn try_load_run(&self, store: &SharedStore, run: &Run<Claim>) -> Option<()> {
+        let room = self.held.try_take(usize::try_from(run.range.end - run.range.start).ok()?)?;
+        let bytes = hold(get_exactly(store, &object_name(run.object), run.range.clone()).await.ok()?, room);
+        for (slice, _) in &run.slices {
+            let (data, index) = cut(&bytes, run.range.start, slice).ok()?;
             let cost = index_cost(&index);
-            self.chunks.put(claim.0, data, end - at);
-            self.indexes.put((record.object, record.index_position, 0), Arc::new(index), cost);
+            self.keep_whole(slice, data);
+            let key = (slice.record.object, slice.record.index_position, 0);
+            self.indexes.put(key, Arc::new(index), cost);
         }
         Some(())
+    }
+
+    /// Keeps all batches of a small slice. They pin what they were read with.
+    fn keep_whole(&self, slice: &Slice, data: Bytes) {
+        let held = usize::try_from(Slice::bytes_of(&slice.record)).unwrap_or(usize::MAX);
+        self.chunks.put((slice.record.object, slice.record.data_position, 0), data, held);
     }
 
     fn span(&self, slice: &Slice, index: &SliceIndex, block: usize) -> Span {
@@ -313,42 +307,6 @@ impl Blocks {
 /// A chunk that is about to be read ahead.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim(Key);
-
-/// What lies between two slices that are read in one request: reading it is cheaper than another request.
-const GAP: u64 = 64 << 10;
-
-/// Small slices of one object that lie next to each other, with their block indexes.
-#[derive(Debug)]
-pub(crate) struct Run {
-    start: u64,
-    end: u64,
-    slices: Vec<(Arc<Slice>, Claim)>,
-}
-
-impl Run {
-    /// Runs of at most `longest` bytes, unless a slice alone is longer.
-    pub(crate) fn of(mut slices: Vec<(Arc<Slice>, Claim)>, longest: u64) -> Vec<Self> {
-        slices.sort_by_key(|(slice, _)| (slice.record.object, slice.record.data_position));
-        let mut runs: Vec<Self> = Vec::new();
-        for (slice, claim) in slices {
-            let (start, object) = (slice.record.data_position, slice.record.object);
-            let end = start.saturating_add(slice.whole_length());
-            let fits = |run: &&mut Self| {
-                run.slices.first().is_some_and(|(first, _)| first.record.object == object)
-                    && (run.end..=run.end.saturating_add(GAP)).contains(&start)
-                    && end - run.start <= longest
-            };
-            match runs.last_mut().filter(fits) {
-                Some(run) => {
-                    run.end = end;
-                    run.slices.push((slice, claim));
-                }
-                None => runs.push(Self { start, end, slices: vec![(slice, claim)] }),
-            }
-        }
-        runs
-    }
-}
 
 fn index_cost(index: &SliceIndex) -> usize {
     64 + index.blocks.len() * 24 + index.aborted.len() * 24 + index.producers.len() * 200

@@ -1,5 +1,6 @@
 //! A partition's index in memory: which slice holds an offset. Pure.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use waybill_meta::IndexRecord;
@@ -17,12 +18,13 @@ impl Slice {
     pub(crate) fn bytes_of(record: &IndexRecord) -> u64 {
         record.data_length.saturating_add(record.index_length)
     }
-}
 
-impl Slice {
-    /// Bytes of its batches and its block index.
-    pub(crate) fn whole_length(&self) -> u64 {
-        self.record.data_length.saturating_add(self.record.index_length)
+    /// Where it lies in its object: its batches and its block index.
+    pub(crate) fn extent(&self) -> Range<u64> {
+        let record = &self.record;
+        let data = record.data_position..record.data_position.saturating_add(record.data_length);
+        let index = record.index_position..record.index_position.saturating_add(record.index_length);
+        data.start.min(index.start)..data.end.max(index.end)
     }
 }
 

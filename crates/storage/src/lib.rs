@@ -50,6 +50,7 @@ mod read;
 mod recover;
 mod retention;
 mod rewrite;
+mod runs;
 mod segment;
 mod services;
 mod shared;

@@ -111,7 +111,7 @@ impl<'a> Reading<'a> {
         let starts = self.partitions.iter().filter_map(|(wanted, readable)| {
             Some((Arc::clone(&readable.as_ref().ok()?.log), Offset(wanted.offset)))
         });
-        broker.engine.gather(&starts.collect::<Vec<_>>()).await;
+        broker.engine.gather(starts).await;
         for (wanted, readable) in &self.partitions {
             let answer = match readable {
                 Ok(readable) => {

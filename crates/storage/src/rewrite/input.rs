@@ -1,6 +1,5 @@
 //! Reading slices that are to be replaced: whole, past the caches of readers, held against every checksum.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use waybill_meta::ObjectId;
 
 use super::RewriteError;
 use crate::index::Slice;
+use crate::runs::{self, runs};
 use crate::segment::{
     Batched, Piece, SegmentFault, SliceIndex, check_batches, object_name, parse_slice_index,
 };
@@ -30,9 +30,9 @@ pub(crate) struct SoundSlice {
 }
 
 impl SoundSlice {
-    fn check(slice: Arc<Slice>, data: Bytes, index: &Bytes) -> Result<Self, SegmentFault> {
-        let index = parse_slice_index(index)?;
-        index.verify(0, index.blocks.len(), &data)?;
+    /// Takes a slice out of bytes that begin at `start` in its object.
+    fn cut(slice: Arc<Slice>, bytes: &Bytes, start: u64) -> Result<Self, SegmentFault> {
+        let (data, index) = runs::cut(bytes, start, &slice)?;
         let batched = check_batches(data.clone(), slice.base_offset, slice.record.last_offset)?;
         Ok(Self { slice, index, data, batched })
     }
@@ -49,31 +49,6 @@ impl SoundSlice {
     }
 }
 
-/// Where a slice lies in its object, with its index.
-pub(crate) fn extent(slice: &Slice) -> Range<u64> {
-    let record = &slice.record;
-    let data = record.data_position..record.data_position.saturating_add(record.data_length);
-    let index = record.index_position..record.index_position.saturating_add(record.index_length);
-    data.start.min(index.start)..data.end.max(index.end)
-}
-
-/// Which requests read these extents, which are in order.
-pub(crate) fn requests(extents: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
-    let mut requests: Vec<Range<u64>> = Vec::new();
-    for extent in extents {
-        match requests.last_mut() {
-            Some(last)
-                if extent.start <= last.end.saturating_add(GAP)
-                    && extent.end.saturating_sub(last.start) <= REQUEST =>
-            {
-                last.end = last.end.max(extent.end);
-            }
-            _ => requests.push(extent),
-        }
-    }
-    requests
-}
-
 /// Reads a slice of any length from its start, some whole blocks at a time.
 pub(crate) struct SliceReader<'a> {
     shared: &'a Shared,
@@ -88,7 +63,7 @@ impl<'a> SliceReader<'a> {
     /// Begins to read a slice: a small one in one request.
     pub(crate) async fn open(shared: &'a Shared, slice: &Arc<Slice>) -> Result<Self, RewriteError> {
         let (record, slice) = (&slice.record, Arc::clone(slice));
-        let range = extent(&slice);
+        let range = slice.extent();
         if range.end - range.start <= CHUNK {
             let sound = shared.read_slices(std::slice::from_ref(&slice)).await?;
             let sound = sound.into_iter().next().ok_or(RewriteError::GaveUp)?;
@@ -141,26 +116,13 @@ impl<'a> SliceReader<'a> {
 impl Shared {
     /// Reads slices, in as few requests as go. They come back in the order given.
     pub(crate) async fn read_slices(&self, slices: &[Arc<Slice>]) -> Result<Vec<SoundSlice>, RewriteError> {
-        let mut by_object: HashMap<ObjectId, Vec<(usize, &Arc<Slice>)>> = HashMap::new();
-        for (at, slice) in slices.iter().enumerate() {
-            by_object.entry(slice.record.object).or_default().push((at, slice));
-        }
-        let mut objects: Vec<_> = by_object.into_iter().collect();
-        objects.sort_unstable_by_key(|(id, _)| *id);
         let mut found: Vec<Option<SoundSlice>> = slices.iter().map(|_| None).collect();
-        for (id, mut wanted) in objects {
-            wanted.sort_unstable_by_key(|(_, slice)| slice.record.data_position);
-            let mut wanted = wanted.into_iter().peekable();
-            let extents: Vec<_> = wanted.clone().map(|(_, slice)| extent(slice)).collect();
-            for range in requests(extents.into_iter()) {
-                let bytes = self.read_range(id, range.clone()).await?;
-                while let Some((at, slice)) = wanted.next_if(|(_, slice)| extent(slice).end <= range.end) {
-                    let sound = cut(&bytes, range.start, slice);
-                    let sound = sound.map_err(|fault| RewriteError::Damaged(id, fault.to_string()))?;
-                    if let Some(place) = found.get_mut(at) {
-                        *place = Some(sound);
-                    }
-                }
+        let wanted = slices.iter().zip(&mut found).map(|(slice, place)| (Arc::clone(slice), place)).collect();
+        for run in runs(wanted, GAP, REQUEST) {
+            let bytes = self.read_range(run.object, run.range.clone()).await?;
+            for (slice, place) in run.slices {
+                let sound = SoundSlice::cut(slice, &bytes, run.range.start);
+                *place = Some(sound.map_err(|fault| RewriteError::Damaged(run.object, fault.to_string()))?);
             }
         }
         Ok(found.into_iter().flatten().collect())
@@ -177,33 +139,5 @@ impl Shared {
         } else {
             Err(RewriteError::Damaged(id, SegmentFault::Short("object").to_string()))
         }
-    }
-}
-
-/// Takes a slice out of bytes that begin at `start` in its object.
-fn cut(bytes: &Bytes, start: u64, slice: &Arc<Slice>) -> Result<SoundSlice, SegmentFault> {
-    let part = |position: u64, length: u64| {
-        let from = usize::try_from(position.checked_sub(start)?).ok()?;
-        let to = from.checked_add(usize::try_from(length).ok()?)?;
-        (to <= bytes.len()).then(|| bytes.slice(from..to))
-    };
-    let record = &slice.record;
-    let data = part(record.data_position, record.data_length).ok_or(SegmentFault::Short("slice"))?;
-    let index = part(record.index_position, record.index_length).ok_or(SegmentFault::Short("block index"))?;
-    SoundSlice::check(Arc::clone(slice), data, &index)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[allow(clippy::single_range_in_vec_init, reason = "lists of ranges")]
-    fn neighbours_are_read_together() {
-        let read = |extents: &[Range<u64>]| requests(extents.iter().cloned());
-        assert_eq!(read(&[0..10, 10..30, 30..31]), [0..31]);
-        let far = 31 + GAP + 1;
-        assert_eq!(read(&[0..10, 20..31, far..far + 1]), [0..31, far..far + 1]);
-        assert_eq!(read(&[0..REQUEST, REQUEST..REQUEST + 5]), [0..REQUEST, REQUEST..REQUEST + 5]);
     }
 }
