@@ -8,21 +8,14 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::output::{Format, json, line};
-use crate::service::{Service, text};
+use crate::service::{Service, ServiceUrl, text};
 use crate::track::escape;
 
 /// What `waybill quarantine` takes.
 #[derive(Debug, Args)]
 pub(crate) struct QuarantineArgs {
-    /// The visibility service.
-    #[arg(
-        long,
-        global = true,
-        env = "WAYBILL_VISIBILITY",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8090"
-    )]
-    url: String,
+    #[command(flatten)]
+    service: ServiceUrl,
 
     #[command(subcommand)]
     command: Command,
@@ -123,7 +116,7 @@ struct DiscardArgs {
 /// # Errors
 /// When the service does not answer, a record is not in quarantine, or something is left as it was.
 pub(crate) fn run(args: &QuarantineArgs, format: Format) -> anyhow::Result<()> {
-    let service = Service::at(&args.url);
+    let service = Service::at(&args.service.url);
     match &args.command {
         Command::List(args) => list(&service, args, format),
         Command::Show { id } => show(&service, id, format),

@@ -1,10 +1,25 @@
 //! Asking the visibility service, for the commands that decide something there.
 
 use anyhow::{Context, bail};
+use clap::Args;
 use serde_json::Value;
 
 /// Bytes of an answer, at most.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+
+/// Where the commands find the service.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceUrl {
+    /// The visibility service.
+    #[arg(
+        long,
+        global = true,
+        env = "WAYBILL_VISIBILITY",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8090"
+    )]
+    pub(crate) url: String,
+}
 
 /// The service at an address.
 pub(crate) struct Service<'a> {

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::output::{Format, json as print_json, line};
-use crate::service::{Service, number, text};
+use crate::service::{Service, ServiceUrl, number, text};
 use crate::track::escape;
 
 /// How often progress is asked for.
@@ -23,15 +23,8 @@ const SHOWN: usize = 20;
 /// What `waybill view` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ViewArgs {
-    /// The visibility service.
-    #[arg(
-        long,
-        global = true,
-        env = "WAYBILL_VISIBILITY",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8090"
-    )]
-    url: String,
+    #[command(flatten)]
+    service: ServiceUrl,
 
     #[command(subcommand)]
     command: Command,
@@ -153,7 +146,7 @@ struct ThrottleArgs {
 /// # Errors
 /// When the service does not answer, or refuses.
 pub(crate) fn run(args: &ViewArgs, format: Format) -> anyhow::Result<()> {
-    let service = Service::at(&args.url);
+    let service = Service::at(&args.service.url);
     match &args.command {
         Command::List => list(&service, format),
         Command::Rebuild(args) => rebuild(&service, args, false, format),

@@ -3,6 +3,7 @@
 //! Rounds alternate between the brokers, so that what else the machine does falls on all of them. Figures are the
 //! brokers' and clients' own: the operating system's account of CPU time and memory, the client's clock for rates.
 
+mod driver;
 mod measure;
 mod report;
 mod round;

@@ -1,19 +1,15 @@
 //! One round against one broker.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Contestant, Options, measure};
+use super::driver::{Account, Figures};
+use super::{Contestant, Options, driver, measure};
 use crate::clients::{self, Broker, Installed};
-use crate::run::{self, Ended};
 use crate::test::cargo::Built;
 
 /// Bytes of a record's value.
@@ -32,7 +28,7 @@ pub(crate) struct Sample {
     /// Partitions of the topic; none where no topic was in play.
     pub(crate) partitions: Option<u32>,
     /// Figures by name.
-    pub(crate) figures: BTreeMap<String, f64>,
+    pub(crate) figures: Figures,
 }
 
 /// What a round needs.
@@ -133,35 +129,19 @@ impl Round<'_> {
         broker: &Broker,
         what: &str,
         partitions: Option<u32>,
-        body: impl FnOnce(&Self, &Broker) -> Result<BTreeMap<String, f64>>,
+        body: impl FnOnce(&Self, &Broker) -> Result<Figures>,
     ) -> Result<Sample> {
-        let pid = broker.pid()?;
-        let (cpu, busy, began) =
-            (measure::cpu_seconds(pid)?, measure::busy_seconds()?, std::time::Instant::now());
+        let account = Account::begin(broker.pid()?)?;
         let mut figures = body(self, broker)?;
-        let wall = began.elapsed().as_secs_f64();
-        let own = measure::cpu_seconds(pid)? - cpu;
-        let client = figures.get("client_cpu_seconds").copied().unwrap_or_default();
-        figures.insert("broker_cpu_seconds".to_owned(), own);
-        figures.insert("other_cores".to_owned(), (measure::busy_seconds()? - busy - own - client) / wall);
-        if let Some(mib) = figures.get("mib").copied() {
-            figures.insert("broker_cpu_per_gib".to_owned(), own / (mib / 1024.0));
-        }
+        account.end(&mut figures)?;
         Ok(Sample { broker: self.contestant.name.to_owned(), what: what.to_owned(), partitions, figures })
     }
 
-    fn driver(&self, broker: &Broker, verb: &str, settings: &[&str]) -> Result<BTreeMap<String, f64>> {
-        let program = self.built.programs.get("bench-driver").context("the driver is not built")?;
-        let mut command = Command::new(program);
-        command.arg(verb).arg(format!("bootstrap={}", broker.address)).args(settings);
-        let told = self.told(&mut command)?;
-        let value: Value =
-            serde_json::from_str(told.trim()).with_context(|| format!("the driver told {told}"))?;
-        let fields = value.as_object().context("the driver tells an object")?;
-        Ok(fields.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect())
+    fn driver(&self, broker: &Broker, verb: &str, settings: &[&str]) -> Result<Figures> {
+        driver::run(self.built, self.log, broker.address, verb, settings)
     }
 
-    fn perf_producer(&self, broker: &Broker, topic: &str, count: u64) -> Result<BTreeMap<String, f64>> {
+    fn perf_producer(&self, broker: &Broker, topic: &str, count: u64) -> Result<Figures> {
         let bootstrap = format!("bootstrap.servers={}", broker.address);
         let count_text = count.to_string();
         let told = self.tool(
@@ -187,7 +167,7 @@ impl Round<'_> {
         figures(count, rate.context("no rate")?.parse().context("a rate")?)
     }
 
-    fn perf_consumer(&self, broker: &Broker, topic: &str, count: u64) -> Result<BTreeMap<String, f64>> {
+    fn perf_consumer(&self, broker: &Broker, topic: &str, count: u64) -> Result<Figures> {
         let (bootstrap, count_text) = (broker.address.to_string(), count.to_string());
         let told = self.tool(
             "ConsumerPerformance",
@@ -212,20 +192,11 @@ impl Round<'_> {
         let java = self.installed.java.as_ref().context("Java is not installed")?;
         let class = format!("org.apache.kafka.tools.{class}");
         let mut command = clients::stock_java_program(&class, &java.classes.join("tools"), &java.tools);
-        self.told(command.args(args))
-    }
-
-    fn told(&self, command: &mut Command) -> Result<String> {
-        let output = self.log.with_extension("out");
-        match run::captured(command, &output, self.log, Duration::from_secs(900))? {
-            Ended::Well => fs::read_to_string(&output).context("what a client printed"),
-            Ended::Badly => bail!("a client failed:\n{}", run::tail(self.log, 10)),
-            Ended::TimedOut => bail!("a client took too long"),
-        }
+        driver::told(command.args(args), self.log)
     }
 }
 
-fn figures(count: u64, rate: f64) -> Result<BTreeMap<String, f64>> {
+fn figures(count: u64, rate: f64) -> Result<Figures> {
     let mib = count as f64 * SIZE as f64 / f64::from(1 << 20);
     Ok([("mib", mib), ("mib_per_second", rate)]
         .into_iter()

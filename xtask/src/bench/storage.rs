@@ -7,23 +7,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{Options, measure};
+use super::driver::{Account, Figures};
+use super::{Options, driver, measure};
 use crate::clients::Broker;
 use crate::paths;
-use crate::run::{self, Ended};
+use crate::run;
 use crate::test::cargo::{self, Built};
 
 /// What the build may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
-/// What a client may take.
-const CLIENT_LIMIT: Duration = Duration::from_secs(900);
 /// Bytes of a record's value.
 const SIZE: u64 = 1024;
 /// The client settings that AutoMQ recommends, and its figures were taken with.
@@ -118,7 +116,7 @@ struct Store {
 
 impl Store {
     fn start(built: &Built, settings: &[&str]) -> Result<Self> {
-        let mut command = driver(built)?;
+        let mut command = driver::command(built)?;
         command.arg("store").args(settings).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = run::start(&mut command)?;
         let mut line = String::new();
@@ -222,18 +220,10 @@ impl<'a> Round<'a> {
         body: impl FnOnce(&Self) -> Result<BTreeMap<String, f64>>,
     ) -> Result<()> {
         println!("  {what}");
-        let pid = self.broker.pid()?;
         let before = self.counted()?;
-        let (cpu, busy, began) =
-            (measure::cpu_seconds(pid)?, measure::busy_seconds()?, std::time::Instant::now());
+        let account = Account::begin(self.broker.pid()?)?;
         let mut figures = body(self)?;
-        let (wall, own) = (began.elapsed().as_secs_f64(), measure::cpu_seconds(pid)? - cpu);
-        figures.insert("broker_cpu_seconds".to_owned(), own);
-        figures.insert("busy_cores".to_owned(), (measure::busy_seconds()? - busy) / wall);
-        figures.insert("wall_seconds".to_owned(), wall);
-        if let Some(mib) = figures.get("mib").copied() {
-            figures.insert("broker_cpu_per_gib".to_owned(), own / (mib / 1024.0));
-        }
+        account.end(&mut figures)?;
         let mut store = BTreeMap::new();
         for (name, after) in self.counted()? {
             let more = after - before.get(&name).copied().unwrap_or_default();
@@ -268,25 +258,9 @@ impl<'a> Round<'a> {
         Ok(lines.collect())
     }
 
-    fn driver(&self, verb: &str, settings: &[&str]) -> Result<BTreeMap<String, f64>> {
-        let mut command = driver(self.built)?;
-        command.arg(verb).arg(format!("bootstrap={}", self.broker.address)).args(settings);
-        let output = self.log.with_extension("out");
-        match run::captured(&mut command, &output, self.log, CLIENT_LIMIT)? {
-            Ended::Well => {}
-            Ended::Badly => bail!("a client failed:\n{}", run::tail(self.log, 10)),
-            Ended::TimedOut => bail!("a client took too long"),
-        }
-        let told = fs::read_to_string(&output).context("what a client printed")?;
-        let value: Value =
-            serde_json::from_str(told.trim()).with_context(|| format!("the driver told {told}"))?;
-        let fields = value.as_object().context("the driver tells an object")?;
-        Ok(fields.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect())
+    fn driver(&self, verb: &str, settings: &[&str]) -> Result<Figures> {
+        driver::run(self.built, self.log, self.broker.address, verb, settings)
     }
-}
-
-fn driver(built: &Built) -> Result<Command> {
-    Ok(Command::new(built.programs.get("bench-driver").context("the driver is not built")?))
 }
 
 /// The figures of a line that are told, with their units, in order.
@@ -299,7 +273,7 @@ const TOLD: [(&str, &str); 9] = [
     ("broker_cpu_per_gib", "CPU s/GiB"),
     ("broker_cpu_seconds", "CPU s"),
     ("mib", "MiB"),
-    ("busy_cores", "cores busy in all"),
+    ("other_cores", "cores of everything else, the store too"),
 ];
 
 fn render(options: &Options, machine: &str, samples: &[Sample]) -> String {

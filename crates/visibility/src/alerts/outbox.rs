@@ -14,6 +14,7 @@ use waybill_types::TimestampMs;
 
 use crate::model::digest::hex;
 use crate::store::StoreError;
+use crate::store::format::check_or_make;
 
 /// The format of the tables.
 const FORMAT: i64 = 1;
@@ -86,17 +87,7 @@ impl Outbox {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match found {
-            FORMAT => {}
-            0 => {
-                let transaction = connection.transaction()?;
-                transaction.execute_batch(TABLES)?;
-                transaction.pragma_update(None, "user_version", FORMAT)?;
-                transaction.commit()?;
-            }
-            found => return Err(StoreError::Format { found, expected: FORMAT }),
-        }
+        check_or_make(&mut connection, FORMAT, |transaction| transaction.execute_batch(TABLES))?;
         Ok(Self { connection: Mutex::new(connection) })
     }
 

@@ -5,6 +5,7 @@
 //! compare-and-set, so that a second instance changes nothing; *derive* replaces the derived rows of dirty subjects.
 //! Answers read facts; derived rows serve search, lists and changes only.
 
+pub(crate) mod format;
 mod lineage;
 mod listing;
 mod quarantine;

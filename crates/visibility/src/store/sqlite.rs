@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::format::check_or_make;
 use super::schema::{FORMAT, TABLES};
 use super::sqlite_rows::{Names, Refs};
 use super::sqlite_spans::keep_checkpoint;
@@ -55,17 +56,7 @@ impl SqliteStore {
         writer.pragma_update(None, "temp_store", "memory")?;
         writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         prepare_once(&writer)?;
-        let format: i64 = writer.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match format {
-            FORMAT => {}
-            0 => {
-                let transaction = writer.transaction()?;
-                transaction.execute_batch(TABLES)?;
-                transaction.pragma_update(None, "user_version", FORMAT)?;
-                transaction.commit()?;
-            }
-            found => return Err(StoreError::Format { found, expected: FORMAT }),
-        }
+        check_or_make(&mut writer, FORMAT, |transaction| transaction.execute_batch(TABLES))?;
         let writer = Mutex::new(Writer { connection: writer, refs: Refs::default() });
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
     }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use waybill_types::TimestampMs;
 
 use crate::store::StoreError;
+use crate::store::format::check_or_make;
 
 /// The format of the tables.
 const FORMAT: i64 = 1;
@@ -198,21 +199,13 @@ impl Registry {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match found {
-            FORMAT => {}
-            0 => {
-                let transaction = connection.transaction()?;
-                transaction.execute_batch(TABLES)?;
-                transaction.execute(
+        check_or_make(&mut connection, FORMAT, |transaction| {
+            transaction.execute_batch(TABLES)?;
+            transaction.execute(
                     "INSERT INTO view VALUES (1, 2, 0, 'start', NULL, 1, NULL, '{}', '[]', NULL, ?1, '', '', ?1, '', '')",
                     [now.get()],
-                )?;
-                transaction.pragma_update(None, "user_version", FORMAT)?;
-                transaction.commit()?;
-            }
-            found => return Err(StoreError::Format { found, expected: FORMAT }),
-        }
+                ).map(drop)
+        })?;
         Ok(Self { connection })
     }
 
