@@ -263,6 +263,14 @@ await check('order: works without script', async () => {
 await check('order: j, k and Enter go through the timeline; ? lists the keys; letters can be switched off', async () => {
   const page = await open();
   await page.goto(path());
+  // Also of a row that names another subject, with a link: that is what `o` opens.
+  const other = await page.locator('.tl .row').evaluateAll((rows) => rows.findIndex((row) => row.querySelector('a[data-open]')));
+  ok(other >= 0, 'no row names another subject');
+  for (let i = 0; i <= other; i += 1) await page.keyboard.press('j');
+  const there = await page.locator('.tl .row').nth(other).getAttribute('data-told');
+  await page.keyboard.press('Enter');
+  await hasMoment(page, Number(there));
+  await page.goto(path());
   await page.keyboard.press('j');
   await page.keyboard.press('j');
   await page.keyboard.press('k');

@@ -13,7 +13,8 @@ function pick(row, focus) {
   key = row.dataset.key;
   if (!focus) return;
   row.scrollIntoView({ block: 'nearest' });
-  ($('a[data-open]', row) ?? $('a', row) ?? row).focus({ preventScroll: true });
+  // Enter opens what the row is: in a history the moment, whoever else it speaks of; in a list its subject.
+  ($('a[data-asof]', row) ?? $('a[data-open]', row) ?? $('a', row) ?? row).focus({ preventScroll: true });
 }
 
 function move(by) {
